@@ -1,0 +1,173 @@
+package monitor
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/millwright-ml/millwright/dataset/profile"
+	"github.com/millwright-ml/millwright/internal/errs"
+	"github.com/millwright-ml/millwright/monitor/drift"
+)
+
+// The methods of comparison, as reports and metrics name them.
+const (
+	wasserstein   = "wasserstein"
+	jensenShannon = "jensen-shannon"
+)
+
+// saturated is the share of rows outside the reference's range from which on
+// its bins no longer say how far away they are.
+const saturated = 0.01
+
+// Compare decides by the policy whether cur, counted over the layout of ref
+// (profile.Reference.Empty), differs from it. It is the function that a
+// Monitor closes each window with, for tests, promotion gates and profiles
+// from elsewhere. It changes nothing; a nil policy has all defaults. It
+// returns ErrInvalid with every fault when the two do not belong together.
+//
+// The decision needs both a p-value, corrected for the number of features, and
+// an effect: the first alone alarms on every large window, the second on every
+// small one.
+func Compare(ref, cur *profile.Reference, p *Policy) (Report, error) {
+	var policy Policy
+	if p != nil {
+		policy = *p
+	}
+	var f errs.Faults
+	policy = policy.withDefaults(&f)
+	if err := f.Err("monitor: compare"); err != nil {
+		return Report{}, err
+	}
+	if err := checkReference(ref); err != nil {
+		return Report{}, err
+	}
+	checkPair(&f, ref, cur)
+	if err := f.Err("monitor: compare"); err != nil {
+		return Report{}, err
+	}
+	r := compare(ref, cur, &policy)
+	r.Labels = (&performance{rows: r.Rows}).report()
+	r.Key = key(&r, cur)
+	return r, nil
+}
+
+// compare is Compare for a pair that fits and a policy with its defaults.
+func compare(ref, cur *profile.Reference, p *Policy) Report {
+	r := Report{Rows: cur.Rows, Verdict: OK, Features: make([]FeatureReport, len(ref.Features))}
+	pvalues := make([]float64, len(ref.Features))
+	for i, feature := range ref.Features {
+		r.Features[i], pvalues[i] = measure(feature.Name, feature.Bins, cur.Features[i].Bins, p)
+	}
+	decide := cur.Rows >= uint64(p.MinRows)
+	if !decide {
+		r.Verdict = Insufficient
+	}
+	for i, adjusted := range drift.BenjaminiHochberg(pvalues) {
+		feature := &r.Features[i]
+		feature.decide(adjusted, p, decide)
+		if decide {
+			feature.applyRules(ref.Features[i].Bins, cur.Features[i].Bins, p)
+		}
+		if feature.Alarm() {
+			r.Verdict = Drift
+		}
+	}
+	slices.SortStableFunc(r.Features, worseFirst)
+	if ref.Score != nil && cur.Score != nil {
+		score, pvalue := measure("score", ref.Score, cur.Score, p)
+		score.decide(pvalue, p, decide)
+		if decide {
+			score.applyRules(ref.Score, cur.Score, p)
+		}
+		r.Score = &score
+	}
+	return r
+}
+
+func worseFirst(a, b FeatureReport) int {
+	if a.Alarm() != b.Alarm() {
+		if a.Alarm() {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Compare(b.Severity, a.Severity)
+}
+
+// measure fills in what is known of one feature by itself. The p-value is NaN
+// when one side has no values: such a feature is not a test, and does not make
+// the correction of the others stricter.
+func measure(name string, ref, cur *profile.Bins, p *Policy) (FeatureReport, float64) {
+	f := FeatureReport{Name: name, Kind: ref.Kind, PValue: 1, Adjusted: 1}
+	rows := float64(max(cur.Rows(), 1))
+	f.Nulls = float64(cur.Nulls) / rows
+	f.NonFinite = float64(cur.NonFinite) / rows
+	f.OutOfRange = float64(cur.Below+cur.Above) / rows
+	var res drift.Result
+	var err error
+	if ref.Kind == profile.Categorical {
+		f.Method, f.Floor = jensenShannon, max(p.Categorical, 0)
+		f.Unseen = float64(cur.Counts[len(cur.Counts)-1]) / rows
+		res, err = drift.JensenShannon(ref.Counts, cur.Counts)
+	} else {
+		f.Method, f.Floor = wasserstein, max(p.Numeric, 0)
+		f.RefMean, f.Mean = finite(ref.Mean()), finite(cur.Mean())
+		res, err = distance(ref, cur)
+	}
+	if err != nil { // No value on one side: the rule for nulls has the say.
+		return f, math.NaN()
+	}
+	f.Score, f.NoiseFloor, f.PValue = finite(res.Score), finite(res.NoiseFloor), res.PValue
+	switch {
+	case f.Floor > 0:
+		f.Severity = finite(f.Score / f.Floor)
+	case f.NoiseFloor > 0:
+		f.Severity = finite(f.Score / f.NoiseFloor)
+	}
+	return f, f.PValue
+}
+
+// distance is the Wasserstein-1 distance of numbers in standard deviations of
+// the reference, with the p-value of the Kolmogorov-Smirnov test.
+func distance(ref, cur *profile.Bins) (drift.Result, error) {
+	scale := spread(ref)
+	res, err := drift.Wasserstein(ref.Counts, cur.Counts, ref.Positions(), scale)
+	if err != nil {
+		return res, err
+	}
+	test, err := drift.KolmogorovSmirnov(ref.Counts, cur.Counts)
+	if err != nil {
+		return res, err
+	}
+	res.PValue = test.PValue
+	// Bins place what lies outside the reference's range at its ends. The
+	// difference of the means is a lower bound of the true distance and knows
+	// no ends; but a single absurd value moves it, so it has a say only when
+	// enough rows are outside for the bins to mislead.
+	if outside := cur.Below + cur.Above; float64(outside) > saturated*float64(cur.Rows()) {
+		res.Score = max(res.Score, math.Abs(cur.Mean()-ref.Mean())/scale)
+	}
+	return res, nil
+}
+
+// spread is the unit that distances are measured in: the standard deviation of
+// the reference or, for a constant, a thousandth of it.
+func spread(ref *profile.Bins) float64 {
+	sd := math.Sqrt(ref.Variance())
+	if sd > 0 && !math.IsInf(sd, 0) {
+		return sd
+	}
+	if width := ref.High/4 - ref.Low/4; sd != 0 && width > 0 {
+		return width // The squares overflowed.
+	}
+	return 1e-3 * max(math.Abs(finite(ref.Mean())), 1)
+}
+
+// decide applies the policy to the measures.
+func (f *FeatureReport) decide(adjusted float64, p *Policy, enough bool) {
+	if adjusted == adjusted {
+		f.Adjusted = adjusted
+	}
+	f.Drifted = enough && f.Adjusted <= p.Alpha && f.Score >= f.Floor && f.Score > f.NoiseFloor
+}

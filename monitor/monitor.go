@@ -1,0 +1,251 @@
+package monitor
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/millwright-ml/millwright/dataset/profile"
+)
+
+// Monitor watches one model. It is a Shutdown value: its one goroutine starts
+// with the first full block of rows and ends with Shutdown. All methods are
+// safe for concurrent use.
+//
+// Lock order: turn, foldMu, then a shard's mutex or the labels' mutex. Nothing
+// is locked while OnReport runs, except turn.
+type Monitor struct {
+	opts   Options
+	labels *labels
+
+	shards   []shard
+	affinity sync.Pool // Of *shard; a hint only, each shard stays in shards.
+	next     atomic.Uint32
+	none     *block
+	epoch    atomic.Pointer[epoch]
+	left     atomic.Int64 // Rows that the open window has not leased out.
+	closed   atomic.Bool
+	queue    chan *block
+	free     chan *block
+
+	observed, rejected, dropped atomic.Uint64
+
+	foldMu  sync.Mutex // Guards the four below.
+	win     *window
+	closing []*window
+	last    *Report // Of the current epoch; what it points to never changes.
+	scratch []float64
+
+	turn  chan struct{} // Holds one token while a window is being reported.
+	start sync.Once
+	stop  sync.Once
+	woken chan struct{}
+	quit  chan struct{}
+	done  chan struct{}
+}
+
+// New returns a monitor that compares what it observes with ref, of which it
+// keeps a copy. It returns ErrInvalid with every fault of ref and opts.
+func New(ref *profile.Reference, opts *Options) (*Monitor, error) {
+	o, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	own, err := cloneReference(ref)
+	if err != nil {
+		return nil, err
+	}
+	e := newEpoch(1, own, o.Version)
+	n := shardCount()
+	m := &Monitor{
+		opts:    o,
+		labels:  newLabels(o.MaxPending, o.LabelTTL),
+		shards:  make([]shard, n),
+		none:    noBlock(),
+		queue:   make(chan *block, 2*n),
+		free:    make(chan *block, 3*n),
+		scratch: make([]float64, blockRows),
+		turn:    make(chan struct{}, 1),
+		woken:   make(chan struct{}, 1),
+		quit:    make(chan struct{}),
+		done:    make(chan struct{}),
+	}
+	for i := range m.shards {
+		m.shards[i].cur = m.none
+	}
+	m.affinity.New = func() any { return &m.shards[int(m.next.Add(1)-1)%n] }
+	m.epoch.Store(e)
+	m.win = &window{epoch: e, number: 1, target: uint64(o.WindowRows), cur: own.Empty()}
+	m.left.Store(int64(o.WindowRows))
+	m.labels.begin(e)
+	return m, nil
+}
+
+// Cut closes the open window: it folds every row whose Observe has returned,
+// compares, decides, calls OnReport and returns the report. Windows that have
+// closed by themselves before are reported first. It waits for an OnReport
+// that is running; the error is ctx's when that takes too long, and the window
+// stays open. It returns ErrInvalid when there was no row since the last
+// window, ErrClosed after Shutdown.
+func (m *Monitor) Cut(ctx context.Context) (Report, error) {
+	if m.closed.Load() {
+		return Report{}, fmt.Errorf("monitor: cut: the monitor is shut down: %w", ErrClosed)
+	}
+	if err := m.takeTurn(ctx); err != nil {
+		return Report{}, fmt.Errorf("monitor: cut: OnReport has not returned: %w", err)
+	}
+	w := m.closeWindow()
+	m.reportUntil(w)
+	switch {
+	case w == nil && m.closed.Load():
+		return Report{}, fmt.Errorf("monitor: cut: the monitor is shut down: %w", ErrClosed)
+	case w == nil:
+		return Report{}, fmt.Errorf("monitor: cut: no row was observed since the last window: %w", ErrInvalid)
+	}
+	return w.report, nil
+}
+
+// closeWindow closes the open window if it has rows.
+func (m *Monitor) closeWindow() *window {
+	m.foldMu.Lock()
+	defer m.foldMu.Unlock()
+	m.flush()
+	if m.win.cur.Rows == 0 {
+		return nil
+	}
+	return m.rotate()
+}
+
+func (m *Monitor) takeTurn(ctx context.Context) error {
+	select {
+	case m.turn <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case m.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// reportUntil reports the closed windows in their order, up to and including
+// last or, when that is nil, all, and gives the turn back.
+func (m *Monitor) reportUntil(last *window) {
+	defer func() { <-m.turn }()
+	for {
+		m.foldMu.Lock()
+		if len(m.closing) == 0 {
+			m.foldMu.Unlock()
+			return
+		}
+		w := m.closing[0]
+		m.closing = m.closing[1:]
+		m.foldMu.Unlock()
+		w.report = m.report(w)
+		m.publish(w)
+		if m.opts.OnReport != nil {
+			m.opts.OnReport(w.report)
+		}
+		if w == last {
+			return
+		}
+	}
+}
+
+// publish shows the report in snapshots, unless its version is gone.
+func (m *Monitor) publish(w *window) {
+	m.foldMu.Lock()
+	defer m.foldMu.Unlock()
+	if w.epoch == m.epoch.Load() {
+		m.last = &w.report
+	}
+}
+
+// report compares a closed window with its reference.
+func (m *Monitor) report(w *window) Report {
+	r := compare(w.epoch.ref, w.cur, &m.opts.Policy)
+	r.Model, r.Version = m.opts.Model, w.epoch.version
+	r.Window, r.From, r.To = w.number, w.from, w.to
+	r.Labels, _ = m.labels.window(w.number)
+	r.Key = key(&r, w.cur)
+	return r
+}
+
+// Reset goes over to a new reference after a promotion. Rows of the old one
+// that no window has closed over make a last window of the old version, which
+// the monitor's goroutine reports. Predictions that wait for labels stay, and
+// their labels count for the version that made them. In the instant of a Reset
+// a row that was encoded for the old reference may be counted with the new, or
+// be rejected when their number of features differs.
+//
+// It returns ErrInvalid with every fault of ref, ErrClosed after Shutdown.
+func (m *Monitor) Reset(ref *profile.Reference, version string) error {
+	own, err := cloneReference(ref)
+	if err != nil {
+		return err
+	}
+	m.foldMu.Lock()
+	defer m.foldMu.Unlock()
+	if m.closed.Load() {
+		return fmt.Errorf("monitor: reset to version %q: the monitor is shut down: %w", version, ErrClosed)
+	}
+	old := m.epoch.Load()
+	e := newEpoch(old.number+1, own, version)
+	m.epoch.Store(e) // From here on each new block is of the new epoch.
+	m.last = nil
+	var fresh []*block
+	place := func(b *block) {
+		if b.epoch == old {
+			m.fold(b)
+		} else {
+			fresh = append(fresh, b)
+		}
+	}
+	for i := range m.shards {
+		if b := m.take(&m.shards[i]); b != nil {
+			place(b)
+		}
+	}
+	for empty := false; !empty; {
+		select {
+		case b := <-m.queue:
+			place(b)
+		default:
+			empty = true
+		}
+	}
+	if m.win.cur.Rows > 0 {
+		m.rotate()
+		m.wake()
+	}
+	m.win = m.newWindow(e, m.win.number, m.win.to)
+	m.labels.begin(e)
+	for _, b := range fresh {
+		m.fold(b)
+	}
+	return nil
+}
+
+// Shutdown stops the monitor: rows observed later are counted as dropped. The
+// rows of the open window make a last report. Labels still join, and Snapshot
+// and Performance still answer. When ctx ends first it returns ctx's error,
+// and can be called again; calling it after success does nothing.
+func (m *Monitor) Shutdown(ctx context.Context) error {
+	m.closed.Store(true)
+	if err := m.takeTurn(ctx); err != nil {
+		return fmt.Errorf("monitor: shutdown: OnReport has not returned: %w", err)
+	}
+	m.closeWindow()
+	m.reportUntil(nil)
+	m.stop.Do(func() { close(m.quit) })
+	m.start.Do(func() { close(m.done) }) // The goroutine was never needed.
+	select {
+	case <-m.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("monitor: shutdown: the folder has not ended: %w", context.Cause(ctx))
+	}
+}

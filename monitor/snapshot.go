@@ -1,0 +1,39 @@
+package monitor
+
+// Snapshot is the state of a monitor at one moment, for exporters and pages.
+// It is a plain value; what it points to is never changed.
+type Snapshot struct {
+	// Model and Version are the ones watched now.
+	Model, Version string
+	// Predictions counts the rows observed since New; Rejected those of a
+	// wrong length, Dropped those after Shutdown, which are not in it.
+	Predictions, Rejected, Dropped uint64
+	// Window is the number of the open window, WindowRows the rows in it.
+	Window     int
+	WindowRows uint64
+	// Labels counts the labels.
+	Labels LabelCounts
+	// Overall is the performance of all rows of the current version.
+	Overall LabelReport
+	// Ripe is the performance of the newest closed window of which at least
+	// half the rows have a label; its Window is 0 when there is none.
+	Ripe LabelReport
+	// Report is the last one of the current version; nil before the first.
+	Report *Report
+}
+
+// Snapshot folds what was observed so far and returns the state.
+func (m *Monitor) Snapshot() Snapshot {
+	m.foldMu.Lock()
+	m.flush()
+	s := Snapshot{
+		Model: m.opts.Model, Version: m.win.epoch.version,
+		Predictions: m.observed.Load(), Rejected: m.rejected.Load(), Dropped: m.dropped.Load(),
+		Window: m.win.number, WindowRows: m.win.cur.Rows, Report: m.last,
+	}
+	m.foldMu.Unlock()
+	s.Labels = m.labels.counters()
+	s.Overall = m.labels.overall()
+	s.Ripe = m.labels.ripe(s.Window - 1)
+	return s
+}
