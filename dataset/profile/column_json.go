@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -212,13 +213,13 @@ func decodeLevel(text string, in *numbers) ([]float64, error) {
 	}
 	raw, err := base64.RawStdEncoding.DecodeString(text)
 	if err != nil || len(raw)%8 != 0 {
-		return nil, fmt.Errorf("not the base64 of 64-bit numbers")
+		return nil, errors.New("not the base64 of 64-bit numbers")
 	}
 	level := make([]float64, len(raw)/8)
 	for i := range level {
 		v := math.Float64frombits(binary.LittleEndian.Uint64(raw[8*i:]))
 		if !(v >= in.min && v <= in.max) || i > 0 && v < level[i-1] {
-			return nil, fmt.Errorf("values are not ascending, or outside the range")
+			return nil, errors.New("values are not ascending, or outside the range")
 		}
 		level[i] = v + 0
 	}

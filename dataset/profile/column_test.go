@@ -61,7 +61,7 @@ func TestColumnNumbers(t *testing.T) {
 func TestColumnCategories(t *testing.T) {
 	t.Parallel()
 	var c profile.Column
-	for _, s := range strings.Fields("b a b c a b d") {
+	for s := range strings.FieldsSeq("b a b c a b d") {
 		c.AddString(s)
 	}
 	c.AddString("")

@@ -1,0 +1,60 @@
+package registry
+
+import (
+	"fmt"
+)
+
+// Options configures a Registry; nil takes every default.
+type Options struct {
+	// MaxFileSize is the size in bytes of the largest file that may be
+	// registered or opened; default 16 GiB.
+	MaxFileSize int64
+	// MaxFiles is how many files a version may have; default 10 000.
+	MaxFiles int
+	// MaxMemory is the size in bytes up to which an opened file is held in
+	// memory while it is verified and read; a larger one is spooled to a
+	// temporary file. Default 64 MiB.
+	MaxMemory int64
+	// TempDir is the folder for those temporary files; default os.TempDir().
+	TempDir string
+}
+
+func (o *Options) withDefaults() Options {
+	var out Options
+	if o != nil {
+		out = *o
+	}
+	if out.MaxFileSize <= 0 {
+		out.MaxFileSize = 16 << 30
+	}
+	if out.MaxFiles <= 0 {
+		out.MaxFiles = 10_000
+	}
+	if out.MaxMemory <= 0 {
+		out.MaxMemory = 64 << 20
+	}
+	return out
+}
+
+// Registry registers, finds and loads model versions, and moves aliases. It is
+// a plain value for any number of goroutines.
+type Registry struct {
+	store Store
+	files Files
+	opts  Options
+}
+
+// New returns a registry over store, which must not be nil, and files. With
+// nil files it serves records only: Register, Open and Profile return
+// ErrUnsupported.
+func New(store Store, files Files, opts *Options) *Registry {
+	return &Registry{store: store, files: files, opts: opts.withDefaults()}
+}
+
+// needFiles reports, for the operation op, a registry without Files.
+func (r *Registry) needFiles(op string) error {
+	if r.files != nil {
+		return nil
+	}
+	return fmt.Errorf("registry: %s: this registry was made without a file store, pass one to registry.New: %w", op, ErrUnsupported)
+}
