@@ -1,0 +1,53 @@
+// Package dataset keeps immutable, versioned tables of Arrow records in a
+// folder or an object store, in a form that other engines read by path.
+//
+//	store, err := dirblob.Open("/data/lake")      // or s3blob.Open, or blob.Mem
+//	catalog := dataset.New(store, nil)
+//	churn, err := catalog.Create(ctx, "churn", schema, nil)
+//	v, err := churn.Append(ctx, records, &dataset.CommitOptions{Message: "march"})
+//	fmt.Println(v.Number, v.Digest)               // 1 sha256:…
+//	rows, err := v.Read(ctx, nil)                 // exactly these rows, for ever
+//
+// # Versions
+//
+// Every [Dataset.Append] makes a [Version]. Its Number is for people and other
+// engines, its Digest is for lineage: a digest names the content, so a training
+// run that records it can be traced to the bytes it saw, in whatever store they
+// are. Versions are never changed or deleted.
+//
+// A commit is one put-if-absent of one small file, after everything it names is
+// durable. Writers on one machine or many need no lock and no service; readers
+// see a version whole or not at all; a killed writer leaves nothing behind but
+// files that no version names.
+//
+// # What is on disk
+//
+// A dataset is a plain Delta Lake table (reader version 1, writer version 2):
+//
+//	churn/_delta_log/00000000000000000001.json    version 1
+//	churn/_refs/data/<sha256>.parquet             immutable, named by content
+//	churn/_mlops/commits/<id>.json                lineage and profile of a commit
+//
+// So Python reads any version without Millwright:
+//
+//	deltalake.DeltaTable("/data/lake/churn", version=1).to_pandas()
+//
+// Do not let another engine write to the table: versions after a commit of
+// another writer are refused with ErrUnsupported, the ones before stay readable.
+//
+// # Reading
+//
+// [Version.Read] checks the SHA-256 of each file before it delivers its rows,
+// and reports a [CorruptError] that names the file instead of training on
+// damaged data. [Version.Profile] gives column statistics without reading rows.
+// [Bucket] splits rows by key in a way that DuckDB and Spark can repeat.
+// [OpenParquet] reads a plain Parquet file, to import it.
+//
+// # Arrow versions
+//
+// The API speaks github.com/apache/arrow/go/v15. Parquet is read and written by
+// arrow-go v18 inside, which writes columns with nulls several times faster and
+// has fixes that v15 never got; records cross between the two without a copy.
+// Do not import v15's own parquet package in the same program: the two Parquet
+// packages define the same symbols and do not link together.
+package dataset

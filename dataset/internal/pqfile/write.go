@@ -1,0 +1,155 @@
+package pqfile
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/compress"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+)
+
+// createdBy is part of every file's bytes: changing it changes every digest of
+// content written from then on, so it names the format and not a release.
+const createdBy = "Millwright dataset format 1"
+
+// sampleRows is how many rows, evenly spread over the first row group, decide
+// the encodings of a file.
+const sampleRows = 4096
+
+// Writer writes one Parquet file into memory: the name of a file is its digest,
+// so it is known whole before a byte of it is stored.
+type Writer struct {
+	buf  bytes.Buffer
+	fw   *pqarrow.FileWriter
+	rows int64
+}
+
+// NewWriter starts a file whose encodings suit the first row group.
+func NewWriter(schema *arrow.Schema, first arrow.RecordBatch) (*Writer, error) {
+	props, err := properties(schema, first)
+	if err != nil {
+		return nil, err
+	}
+	w := &Writer{}
+	w.fw, err = pqarrow.NewFileWriter(schema, &w.buf, props, pqarrow.DefaultWriterProps())
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// Write adds rec as one row group.
+func (w *Writer) Write(rec arrow.RecordBatch) error {
+	return Guard("write", func() error {
+		w.rows += rec.NumRows()
+		return w.fw.Write(rec)
+	})
+}
+
+// Rows is the number of rows written.
+func (w *Writer) Rows() int64 { return w.rows }
+
+// Size is the number of bytes written so far, footer excluded.
+func (w *Writer) Size() int64 { return int64(w.buf.Len()) }
+
+// Close ends the file and returns its bytes.
+func (w *Writer) Close() ([]byte, error) {
+	if err := Guard("close", w.fw.Close); err != nil {
+		return nil, err
+	}
+	return w.buf.Bytes(), nil
+}
+
+// Abort frees what a file that nobody wants holds.
+func (w *Writer) Abort() { _ = Guard("close", w.fw.Close) }
+
+// Guard turns a panic of the Parquet or Arrow library into an error.
+func Guard(op string, f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("parquet %s: %v", op, r)
+		}
+	}()
+	return f()
+}
+
+func properties(schema *arrow.Schema, first arrow.RecordBatch) (*parquet.WriterProperties, error) {
+	opts := []parquet.WriterProperty{
+		parquet.WithCreatedBy(createdBy),
+		parquet.WithVersion(parquet.V2_6),
+		parquet.WithDataPageVersion(parquet.DataPageV1),
+		parquet.WithCompression(compress.Codecs.Zstd),
+		parquet.WithCompressionLevel(1),
+		parquet.WithDictionaryDefault(false),
+		parquet.WithStats(true),
+	}
+	leaves, err := pqarrow.ToParquet(schema, nil, pqarrow.DefaultWriterProps())
+	if err != nil {
+		return nil, err
+	}
+	for i := range leaves.NumColumns() {
+		leaf := leaves.Column(i)
+		path := leaf.ColumnPath()
+		if len(path) > 1 {
+			// Inside a list, map or struct only text repeats often enough to try.
+			opts = append(opts, parquet.WithDictionaryPath(path, leaf.PhysicalType() == parquet.Types.ByteArray))
+			continue
+		}
+		dict, packed := encoding(first.Column(schema.FieldIndices(path[0])[0]))
+		if dict {
+			opts = append(opts, parquet.WithDictionaryPath(path, true))
+		} else if packed {
+			opts = append(opts, parquet.WithEncodingPath(path, parquet.Encodings.DeltaBinaryPacked))
+		}
+	}
+	return parquet.NewWriterProperties(opts...), nil
+}
+
+// encoding chooses for one column: a dictionary when a value comes back often
+// enough to be worth one, else delta packing for what is stored as an integer.
+// Floats stay plain: the library's dictionary makes one NaN of all NaNs, and
+// what is appended must come back bit by bit.
+func encoding(a arrow.Array) (dict, packed bool) {
+	switch a := a.(type) {
+	case *array.Int8:
+		return repeats(a, a.Value, 16), true
+	case *array.Int16:
+		return repeats(a, a.Value, 16), true
+	case *array.Int32:
+		return repeats(a, a.Value, 16), true
+	case *array.Int64:
+		return repeats(a, a.Value, 16), true
+	case *array.Date32:
+		return repeats(a, a.Value, 16), true
+	case *array.Timestamp:
+		return repeats(a, a.Value, 16), true
+	case *array.String:
+		return repeats(a, a.Value, 4), false
+	case *array.Binary:
+		return repeats(a, a.ValueString, 4), false
+	}
+	return false, false
+}
+
+// repeats tells whether the sampled values come at least often times each.
+func repeats[T comparable](a arrow.Array, value func(int) T, often int) bool {
+	n := a.Len()
+	step := max(n/sampleRows, 1)
+	seen := make(map[T]struct{}, 64)
+	valid := 0
+	limit := min(n, sampleRows)/often + 1
+	for i := 0; i < n; i += step {
+		if a.IsNull(i) {
+			continue
+		}
+		valid++
+		seen[value(i)] = struct{}{}
+		if len(seen) > limit {
+			return false
+		}
+	}
+	return len(seen)*often <= valid
+}
