@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/millwright-ml/millwright/dataset/blob"
@@ -82,7 +83,7 @@ func (d *Dataset) commit(ctx context.Context, w *appender, opts *CommitOptions) 
 			return nil, err
 		}
 		if result == won {
-			log = append(log[:len(log):len(log)], next(log, entry, nil))
+			log = append(slices.Clip(log), next(log, entry, nil))
 			d.learn(log)
 			return d.version(log, rec.Version)
 		}

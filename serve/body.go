@@ -85,8 +85,7 @@ func tooLarge(limit int64) error {
 // bodyError gives a fault of reading its kind: what a handler around this one
 // has limited stays that, the rest is the client's connection.
 func bodyError(err error) error {
-	var limited *http.MaxBytesError
-	if errors.As(err, &limited) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return fmt.Errorf("the body is too large: %w", err)
 	}
 	return fmt.Errorf("read the body: %w: %w", err, ErrInvalid)

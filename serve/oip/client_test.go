@@ -110,7 +110,7 @@ func TestStatusError(t *testing.T) {
 		require.ErrorAs(t, err, &status)
 		require.Equal(t, tc.status, status.Status)
 		for _, kind := range []error{oip.ErrInvalid, oip.ErrNotFound, oip.ErrUnavailable, oip.ErrUnsupported} {
-			require.Equal(t, kind == tc.is, errors.Is(err, kind), "%d is %v", tc.status, kind)
+			require.Equal(t, errors.Is(kind, tc.is), errors.Is(err, kind), "%d is %v", tc.status, kind)
 		}
 		if tc.text != "" {
 			require.EqualError(t, err, tc.text)

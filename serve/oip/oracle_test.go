@@ -251,7 +251,7 @@ func oracleData(name string, dt oip.Datatype, shape []int64, leaves []json.RawMe
 	return oip.Tensor{}, errOracle
 }
 
-func oracleElements[T any](name string, shape []int64, leaves []json.RawMessage, make_ func(string, []int64, []T) oip.Tensor) (oip.Tensor, error) {
+func oracleElements[T any](name string, shape []int64, leaves []json.RawMessage, construct func(string, []int64, []T) oip.Tensor) (oip.Tensor, error) {
 	out := make([]T, len(leaves))
 	for i, raw := range leaves {
 		// encoding/json takes null for anything, and refuses -0 for unsigned.
@@ -265,7 +265,7 @@ func oracleElements[T any](name string, shape []int64, leaves []json.RawMessage,
 			return oip.Tensor{}, errOracle
 		}
 	}
-	return make_(name, shape, out), nil
+	return construct(name, shape, out), nil
 }
 
 // sameTensor compares to the last bit, minus zero included.

@@ -3,6 +3,7 @@ package delta
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -128,7 +129,7 @@ func Parse(data []byte) (*Entry, error) {
 		}
 	}
 	if n == 0 {
-		return nil, fmt.Errorf("the file holds no action")
+		return nil, errors.New("the file holds no action")
 	}
 	return &e, nil
 }
@@ -137,12 +138,12 @@ func (e *Entry) take(a *action) error {
 	switch {
 	case a.CommitInfo != nil:
 		if e.CommitInfo != nil {
-			return fmt.Errorf("a second commitInfo")
+			return errors.New("a second commitInfo")
 		}
 		e.CommitInfo = a.CommitInfo
 	case a.Protocol != nil:
 		if e.Protocol != nil {
-			return fmt.Errorf("a second protocol")
+			return errors.New("a second protocol")
 		}
 		if a.Protocol.MinReader < 1 || a.Protocol.MinWriter < 1 {
 			return fmt.Errorf("protocol %d/%d, want at least 1/1", a.Protocol.MinReader, a.Protocol.MinWriter)
@@ -150,15 +151,15 @@ func (e *Entry) take(a *action) error {
 		e.Protocol = a.Protocol
 	case a.MetaData != nil:
 		if e.MetaData != nil {
-			return fmt.Errorf("a second metaData")
+			return errors.New("a second metaData")
 		}
 		if a.MetaData.SchemaString == "" {
-			return fmt.Errorf("metaData without a schemaString")
+			return errors.New("metaData without a schemaString")
 		}
 		e.MetaData = a.MetaData
 	case a.Txn != nil:
 		if a.Txn.AppID == "" {
-			return fmt.Errorf("txn without an appId")
+			return errors.New("txn without an appId")
 		}
 		e.Txns = append(e.Txns, *a.Txn)
 	case a.Add != nil:

@@ -28,7 +28,7 @@ func NewChunker(schema *arrow.Schema, maxRows, maxBytes int64, mem memory.Alloca
 }
 
 // Add takes a batch and calls emit for each chunk that it completes. The chunk
-// is valid during the call.
+// is valid during the call, and may be read by several goroutines.
 func (c *Chunker) Add(rec arrow.RecordBatch, emit func(arrow.RecordBatch) error) error {
 	for from := int64(0); from < rec.NumRows(); {
 		left := rec.NumRows() - from
@@ -67,7 +67,31 @@ func (c *Chunker) Flush(emit func(arrow.RecordBatch) error) error {
 		return err
 	}
 	defer rec.Release()
+	for _, col := range rec.Columns() {
+		settle(col)
+	}
 	return emit(rec)
+}
+
+// settle counts the nulls of an array and of all inside it. The library counts
+// them when they are first asked for and keeps the count without a lock, so
+// that two readers of one chunk would race.
+func settle(a arrow.Array) {
+	a.NullN()
+	switch a := a.(type) {
+	case *array.Struct:
+		for k := range a.NumField() {
+			settle(a.Field(k))
+			// A field of a slice is a slice of the child, which has its own count.
+			child := array.MakeFromData(a.Data().Children()[k])
+			child.NullN()
+			child.Release()
+		}
+	case *array.Map:
+		settle(a.ListValues())
+	case *array.List:
+		settle(a.ListValues())
+	}
 }
 
 // Release drops what is held.
