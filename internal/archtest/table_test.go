@@ -1,0 +1,158 @@
+package archtest_test
+
+import (
+	"slices"
+
+	"github.com/millwright-ml/millwright/internal/archtest"
+)
+
+// The modules that come together with one direct dependency.
+var (
+	arrowBoth = []string{
+		"github.com/goccy/go-json",
+		"github.com/google/flatbuffers",
+		"golang.org/x/exp",
+		"golang.org/x/sys",
+	}
+	arrow15 = slices.Concat(arrowBoth, []string{
+		"github.com/apache/arrow/go/v15",
+		"golang.org/x/xerrors",
+	})
+	arrow18 = slices.Concat(arrowBoth, []string{
+		"github.com/apache/arrow-go/v18",
+		"github.com/klauspost/cpuid/v2",
+		"github.com/zeebo/xxh3",
+	})
+	parquet18 = slices.Concat(arrow18, []string{
+		"github.com/andybalholm/brotli",
+		"github.com/apache/thrift",
+		"github.com/cespare/xxhash/v2",
+		"github.com/google/uuid",
+		"github.com/klauspost/compress",
+		"github.com/pierrec/lz4/v4",
+		"golang.org/x/net",
+		"golang.org/x/sync",
+		"golang.org/x/text",
+		"google.golang.org/genproto/googleapis/rpc",
+		"google.golang.org/grpc",
+		"google.golang.org/protobuf",
+	})
+	arrow = slices.Concat(arrow15, parquet18)
+	aws   = []string{
+		"github.com/aws/aws-sdk-go-v2",
+		"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream",
+		"github.com/aws/aws-sdk-go-v2/config",
+		"github.com/aws/aws-sdk-go-v2/credentials",
+		"github.com/aws/aws-sdk-go-v2/feature/ec2/imds",
+		"github.com/aws/aws-sdk-go-v2/internal/configsources",
+		"github.com/aws/aws-sdk-go-v2/internal/endpoints/v2",
+		"github.com/aws/aws-sdk-go-v2/internal/v4a",
+		"github.com/aws/aws-sdk-go-v2/service/internal/accept-encoding",
+		"github.com/aws/aws-sdk-go-v2/service/internal/checksum",
+		"github.com/aws/aws-sdk-go-v2/service/internal/presigned-url",
+		"github.com/aws/aws-sdk-go-v2/service/internal/s3shared",
+		"github.com/aws/aws-sdk-go-v2/service/s3",
+		"github.com/aws/aws-sdk-go-v2/service/signin",
+		"github.com/aws/aws-sdk-go-v2/service/sso",
+		"github.com/aws/aws-sdk-go-v2/service/ssooidc",
+		"github.com/aws/aws-sdk-go-v2/service/sts",
+		"github.com/aws/smithy-go",
+	}
+	sqlite = []string{
+		"github.com/dustin/go-humanize",
+		"github.com/google/uuid",
+		"github.com/remyoudompheng/bigfft",
+		"golang.org/x/sys",
+		"modernc.org/libc",
+		"modernc.org/mathutil",
+		"modernc.org/memory",
+		"modernc.org/sqlite",
+	}
+	prometheus = []string{
+		"github.com/beorn7/perks",
+		"github.com/cespare/xxhash/v2",
+		"github.com/munnerz/goautoneg",
+		"github.com/prometheus/client_golang",
+		"github.com/prometheus/client_model",
+		"github.com/prometheus/common",
+		"github.com/prometheus/procfs",
+		"golang.org/x/sys",
+		"google.golang.org/protobuf",
+	}
+	testify = []string{"github.com/stretchr/testify", "go.yaml.in/yaml/v3"}
+)
+
+// table is the import table of ARCHITECTURE.md. Do not change it to repair a
+// build: change it when the architecture changes, in both places.
+var table = &archtest.Table{
+	Open: []string{"internal/errs"},
+	Rules: map[string]archtest.Rule{
+		".": {},
+
+		"dataset/profile":      {},
+		"dataset/blob":         {},
+		"dataset/blob/dirblob": {Own: []string{"dataset/blob"}},
+		"dataset/blob/s3blob":  {Own: []string{"dataset/blob"}, Link: aws},
+		"dataset/blob/blobtest": {
+			Own: []string{"dataset/blob"}, Link: testify,
+		},
+		"dataset": {
+			Own: []string{
+				"dataset/profile", "dataset/blob", "dataset/internal/arrowcross", "dataset/internal/delta",
+				"dataset/internal/pqfile", "dataset/internal/scan",
+			},
+			Link: arrow,
+		},
+		"dataset/internal/arrowcross": {Link: slices.Concat(arrow15, arrow18)},
+		"dataset/internal/delta":      {Link: arrow15},
+		"dataset/internal/pqfile":     {Link: parquet18},
+		"dataset/internal/scan":       {Own: []string{"dataset/profile"}, Link: arrow18},
+
+		"tracking":              {},
+		"tracking/trackingtest": {Own: []string{"tracking"}},
+		"tracking/sqlstore":     {Own: []string{"tracking", "internal/sqldb"}, Link: sqlite},
+		"registry":              {},
+		"registry/registrytest": {Own: []string{"registry"}, Link: testify},
+		"registry/sqlstore":     {Own: []string{"registry", "internal/sqldb"}, Link: sqlite},
+
+		"train":       {Own: []string{"tracking"}},
+		"train/local": {Own: []string{"train"}},
+
+		"serve/oip": {},
+		"serve":     {Own: []string{"serve/oip", "internal/httperr"}},
+
+		"monitor/drift":      {},
+		"monitor":            {Own: []string{"dataset/profile", "monitor/drift"}},
+		"monitor/servehook":  {Own: []string{"monitor", "dataset/profile", "serve", "serve/oip"}},
+		"monitor/inferlog":   {Own: []string{"monitor", "dataset"}, Link: arrow},
+		"monitor/promexport": {Own: []string{"monitor", "dataset/profile"}, Link: prometheus},
+
+		"internal/archtest": {},
+		"internal/errs":     {},
+		"internal/httperr":  {},
+		"internal/sqldb":    {Link: sqlite},
+
+		"examples/quickstart": {
+			Own:  []string{"public"},
+			Link: slices.Concat(arrow, sqlite, prometheus),
+		},
+	},
+	Bans: []archtest.Ban{
+		{From: "dataset*", To: "tracking", Reason: "imports point upstream: data knows nothing of the runs that read it"},
+		{From: "*", To: "examples/quickstart", Reason: "an example is to be copied, not imported"},
+		{From: "serve*", To: "monitor", Reason: "a server knows observers, not monitors: tie them together with monitor/servehook"},
+		{From: "serve*", To: "registry", Reason: "a server takes an fs.FS: the program opens the version and deploys it"},
+		{From: "monitor*", To: "train", Reason: "a monitor reports: retraining is the decision of the program's OnReport"},
+		{From: "monitor*", To: "registry", Reason: "a monitor reports: promotion is the decision of the program's OnReport"},
+		{From: "tracking", To: "dataset", Reason: "declare the few methods that are needed (tracking.Artifacts): every blob store has them"},
+		{From: "registry", To: "dataset", Reason: "declare the few methods that are needed (registry.Files): every blob store has them"},
+		{From: "*", To: "internal/sqldb", Reason: "only the sqlstore packages speak SQL"},
+		{From: "*", To: "internal/httperr", Reason: "only packages that answer HTTP need a status"},
+		{From: "*", To: "github.com/stretchr/testify", Reason: "programs must not link the assertions of tests"},
+		{From: "*", To: "github.com/aws", Reason: "a program that keeps its bytes in a folder must not link the AWS SDK: import dataset/blob/s3blob in the program"},
+		{From: "*", To: "modernc.org", Reason: "a program that brings its own database must not link SQLite: import a sqlstore package in the program"},
+		{From: "*", To: "github.com/prometheus", Reason: "a program without Prometheus must not link it: import monitor/promexport in the program"},
+		{From: "*", To: "github.com/apache", Reason: "a service that serves and monitors must not link Arrow: import dataset or monitor/inferlog in the program"},
+		{From: "*", To: "google.golang.org/grpc", Reason: "gRPC is only there because Arrow's Parquet package brings it"},
+	},
+}
