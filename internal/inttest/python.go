@@ -1,0 +1,28 @@
+package inttest
+
+import (
+	"bytes"
+	"errors"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// RunScript runs a Python script of testdata with the provisioned interpreter,
+// and returns its standard output and its exit status. A script that cannot be
+// started fails the test, and what it says on standard error is shown.
+func RunScript(t testing.TB, script string, args ...string) (output []byte, status int) {
+	t.Helper()
+	path := filepath.Join(repository(t), "internal", "inttest", "testdata", script)
+	cmd := exec.CommandContext(t.Context(), Python(t), append([]string{path}, args...)...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if stderr.Len() > 0 {
+		t.Logf("%s said:\n%s", script, stderr.String())
+	}
+	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
+		t.Fatalf("%s: %v", script, err)
+	}
+	return stdout.Bytes(), cmd.ProcessState.ExitCode()
+}
