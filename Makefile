@@ -1,0 +1,50 @@
+# Millwright's commands. They need Go, and fetch what else they need themselves.
+
+FUZZTIME ?= 30s
+COUNT    ?= 20
+
+export MILLWRIGHT_CACHE ?= $(CURDIR)/.cache
+LINT_VERSION := v2.15.0
+LINT         := $(MILLWRIGHT_CACHE)/bin/golangci-lint-$(LINT_VERSION)
+# Without a C compiler there is no race detector, and the tests run without it.
+RACE    := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+GOFILES := $(shell find . -name '*.go' -not -path './.cache/*')
+
+.PHONY: help test test-real bench fuzz soak fmt lint clean
+.DEFAULT_GOAL := help
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+test: lint ## lint, then all tests with -race: also the import table, the README's commands, the examples
+	go mod tidy -diff
+	go test $(RACE) ./...
+
+test-real: ## the tests against real servers and foreign readers, which are built or fetched first
+	./scripts/realtools.sh
+	cd internal/inttest && REQUIRE_REAL=1 go test -count=1 -v ./...
+	REQUIRE_REAL=1 MILLWRIGHT_PYTHON=$(MILLWRIGHT_CACHE)/venv/bin/python go test -count=1 -timeout 20m ./...
+
+bench: ## every benchmark, with allocations
+	go test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## every fuzz test for FUZZTIME (default 30s)
+	./scripts/fuzz.sh $(FUZZTIME)
+
+soak: ## all tests COUNT times over (default 20), shuffled, with -race
+	go test $(RACE) -shuffle=on -count=$(COUNT) -timeout=0 ./...
+
+fmt: ## format all Go files
+	@gofmt -l -w $(GOFILES)
+
+lint: $(LINT) ## formatting, go vet and golangci-lint
+	@test -z "$$(gofmt -l $(GOFILES) | tee /dev/stderr)" || { echo 'these files need make fmt'; exit 1; }
+	go vet ./...
+	$(LINT) run ./...
+
+$(LINT):
+	GOFLAGS= GOBIN=$(@D)/new go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	mv $(@D)/new/golangci-lint $@
+
+clean: ## remove the tools and what the examples left
+	rm -rf .cache millwright-quickstart
