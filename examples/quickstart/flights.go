@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	_ "embed"
 	"fmt"
 	"os"
@@ -47,26 +48,25 @@ var flightSchema = arrow.NewSchema([]arrow.Field{
 	{Name: "destination", Type: arrow.BinaryTypes.String},
 }, nil)
 
-// importFlights reads the embedded sample, or the Parquet file at path.
-func importFlights(path string) ([]flight, error) {
+// importFlights reads the embedded sample, or the Parquet file at path, and
+// returns the SHA-256 of its bytes with the flights.
+func importFlights(path string) (flights []flight, source string, err error) {
 	data, name := sample, "the embedded sample"
 	if path != "" {
-		var err error
 		if data, err = os.ReadFile(path); err != nil {
-			return nil, fmt.Errorf("data file: %w", err)
+			return nil, "", fmt.Errorf("data file: %w", err)
 		}
 		name = path
 	}
 	r, err := dataset.NewParquetReader(bytes.NewReader(data), int64(len(data)), nil)
 	if err != nil {
-		return nil, fmt.Errorf("data file %s: %w", name, err)
+		return nil, "", fmt.Errorf("data file %s: %w", name, err)
 	}
 	defer r.Release()
-	flights, err := readFlights(r)
-	if err != nil {
-		return nil, fmt.Errorf("data file %s: %w", name, err)
+	if flights, err = readFlights(r); err != nil {
+		return nil, "", fmt.Errorf("data file %s: %w", name, err)
 	}
-	return flights, nil
+	return flights, fmt.Sprintf("sha256:%x", sha256.Sum256(data)), nil
 }
 
 // readFlights collects the rows of r, which must carry the columns of

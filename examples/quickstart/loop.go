@@ -56,6 +56,7 @@ type loop struct {
 	storeURL string
 	launcher *local.Launcher
 	flights  []flight
+	source   string // digest of the data file
 
 	server   *serve.Server
 	monitor  *monitor.Monitor
@@ -78,7 +79,7 @@ func run(ctx context.Context, cfg config, out *console) (err error) {
 	if cfg.explain != "" {
 		return explainOnly(ctx, cfg, out)
 	}
-	flights, err := importFlights(cfg.data)
+	flights, source, err := importFlights(cfg.data)
 	if err != nil {
 		return err
 	}
@@ -103,7 +104,7 @@ func run(ctx context.Context, cfg config, out *console) (err error) {
 	}
 	// What is recorded must be stored also when ctx is what ended the run.
 	defer func() { err = errors.Join(err, p.close(context.WithoutCancel(ctx))) }()
-	l := &loop{platform: p, console: out, ctx: ctx, storeURL: cfg.store, flights: flights}
+	l := &loop{platform: p, console: out, ctx: ctx, storeURL: cfg.store, flights: flights, source: source}
 	if l.launcher, err = local.Open(filepath.Join(dir, "jobs"), nil); err != nil {
 		return err
 	}
@@ -237,9 +238,15 @@ func (l *loop) commit(ctx context.Context, n int64, from, to time.Time, message 
 		return nil, false, err
 	}
 	defer r.Release()
-	v, err := ds.Append(ctx, r, &dataset.CommitOptions{Message: message, App: "quickstart", AppVersion: n})
+	v, err := ds.Append(ctx, r, &dataset.CommitOptions{
+		Message: message, App: "quickstart", AppVersion: n, Tags: map[string]string{"source": l.source},
+	})
 	if err != nil {
 		return nil, false, err
+	}
+	if v.Tags["source"] != l.source {
+		return nil, false, fmt.Errorf("folder %s holds the loop of another data file (%s, not %s): choose another folder with -dir",
+			l.dir, short(v.Tags["source"]), short(l.source))
 	}
 	return v, v.Number > before.Number, nil
 }

@@ -133,6 +133,9 @@ func TestTheWholeLoop(t *testing.T) {
 	require.Contains(t, second, "already here from an earlier run")
 	require.Contains(t, second, "bit for bit")
 
+	other := fails(t, 1, "-dir", dir, "-data", punctual(t, t.TempDir()))
+	require.Contains(t, other, "another data file")
+
 	id := regexp.MustCompile(`-explain (\S+)`).FindStringSubmatch(first)[1]
 	lineage := well(t, "-dir", dir, "-explain", id)
 	require.Contains(t, lineage, "bit for bit")
@@ -366,7 +369,7 @@ func damage(t *testing.T, dir, prefix string) {
 // punctual writes a Parquet file of flights that all arrive on time.
 func punctual(t *testing.T, dir string) string {
 	t.Helper()
-	flights, err := importFlights("")
+	flights, _, err := importFlights("")
 	require.NoError(t, err)
 	for i := range flights {
 		flights[i].Delay = 0
