@@ -19,7 +19,7 @@ import (
 func TestKilledChild(t *testing.T) {
 	dir := os.Getenv("DATASET_TEST_APPEND_TO")
 	if dir == "" {
-		t.Skip("runs as the child of TestAcknowledgedVersionsSurviveKill")
+		return // this process is the parent
 	}
 	ctx := context.Background()
 	d, err := dataset.New(folder(t, dir), nil).Open(ctx, "n")
