@@ -41,6 +41,14 @@ type liveState struct {
 // incident, for the lineage.
 func (l *loop) live(ctx context.Context) (string, error) {
 	s := &l.state
+	ctx, cancel := context.WithCancel(ctx)
+	l.ctx = ctx
+	defer func() { // whatever ends the replay ends the retraining, and its run
+		cancel()
+		if s.retrain != nil {
+			<-s.retrain.done
+		}
+	}()
 	s.raised = -1
 	s.weeks = weeks(l.flights, firstDay, liveWeeks)
 	s.traffic = &traffic{client: l.client, feed: newFeed(), pace: l.pace}
@@ -64,7 +72,6 @@ func (l *loop) live(ctx context.Context) (string, error) {
 	select {
 	case <-s.retrain.done:
 	case <-ctx.Done():
-		<-s.retrain.done // it sees ctx too; its run must get its end
 		return "", ctx.Err()
 	}
 	return s.example, s.retrain.err
@@ -75,7 +82,7 @@ func (l *loop) liveWeek(ctx context.Context) error {
 	if s.week == incident {
 		s.traffic.feed.unit[0] = kilometres
 	}
-	if s.retrain != nil && s.retrain.promoted != nil && closed(s.retrain.done) {
+	if s.retrain != nil && closed(s.retrain.done) && s.retrain.promoted != nil {
 		// The server swapped in mid-week; the windows follow at the boundary,
 		// so that none compares rows with two references.
 		if err := l.monitor.Reset(s.retrain.promoted, fmt.Sprint(s.retrain.version.Number)); err != nil {
@@ -196,7 +203,7 @@ func (l *loop) retrain(ctx context.Context, until time.Time, out *retraining) er
 	if err != nil {
 		return err
 	}
-	l.second, out.version = t, t.version
+	out.version = t.version
 
 	old, _, oldVersion, err := l.load(ctx, modelName+"@"+champion)
 	if err != nil {

@@ -67,11 +67,10 @@ type loop struct {
 	client   *oip.Client
 	serveErr chan error
 
-	ctx     context.Context // of the pass: the monitor's callback starts work in it
+	ctx     context.Context // of the replay: the monitor's callback starts work in it
 	state   liveState
 	january *dataset.Version
 	first   *trained
-	second  *trained
 }
 
 // run is the whole program after the flags.
@@ -104,7 +103,7 @@ func run(ctx context.Context, cfg config, out *console) (err error) {
 	}
 	// What is recorded must be stored also when ctx is what ended the run.
 	defer func() { err = errors.Join(err, p.close(context.WithoutCancel(ctx))) }()
-	l := &loop{platform: p, console: out, ctx: ctx, storeURL: cfg.store, flights: flights, source: source}
+	l := &loop{platform: p, console: out, storeURL: cfg.store, flights: flights, source: source}
 	if l.launcher, err = local.Open(filepath.Join(dir, "jobs"), nil); err != nil {
 		return err
 	}
