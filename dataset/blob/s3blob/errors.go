@@ -17,6 +17,10 @@ import (
 // a folder on the way was removed, as it became empty, in the middle of a write.
 const codeIsFolder = "ExistingObjectIsDirectory"
 
+// codeDenied is what credentials that may not write are answered, and also what
+// MinIO answers when a folder on the way was removed in the middle of a write.
+const codeDenied = "AccessDenied"
+
 // fail names the operation and the key, and says what the server's answer means.
 func (s *Store) fail(ctx context.Context, op, key string, err error) error {
 	return &fs.PathError{Op: op, Path: key, Err: s.cause(ctx, err)}
@@ -48,7 +52,7 @@ func (s *Store) cause(ctx context.Context, err error) error {
 		return fmt.Errorf("%s: the secret does not belong to the access key (%s): %w", where, said, fs.ErrPermission)
 	case "RequestTimeTooSkewed":
 		return fmt.Errorf("%s: the clocks of this machine and the server are too far apart (%s): %w", where, said, fs.ErrPermission)
-	case "AccessDenied", "Forbidden":
+	case codeDenied, "Forbidden":
 		return fmt.Errorf("%s: the credentials do not allow this (%s): %w", where, said, fs.ErrPermission)
 	case "PermanentRedirect", "MovedPermanently", "AuthorizationHeaderMalformed", "AuthorizationQueryParametersError", "IncorrectEndpoint":
 		return fmt.Errorf("%s: the bucket is in another region than Options.Region says (%s): %w", where, said, ErrInvalid)

@@ -141,6 +141,33 @@ func TestServersThatAreNotS3(t *testing.T) {
 	}
 }
 
+// MinIO denies access when the folder of a key goes in the middle of a write. A
+// denial that stays is the credentials'.
+func TestDeniedWrites(t *testing.T) {
+	t.Parallel()
+	var denials atomic.Int64 // left to give
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodHead:
+			w.WriteHeader(http.StatusNotFound)
+		case r.Method == http.MethodGet:
+			_, _ = w.Write([]byte(`<ListBucketResult/>`))
+		case denials.Add(-1) >= 0:
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = w.Write([]byte(`<Error><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>`))
+		}
+	}))
+	t.Cleanup(server.Close)
+	s, err := s3blob.Open(t.Context(), "s3://models", &s3blob.Options{Endpoint: server.URL, Credentials: keys(), SingleWriter: true})
+	require.NoError(t, err)
+	denials.Store(2)
+	require.NoError(t, s.Create(t.Context(), "a/b", strings.NewReader("x"), 1))
+	denials.Store(1000)
+	err = s.Create(t.Context(), "a/b", strings.NewReader("x"), 1)
+	require.ErrorIs(t, err, fs.ErrPermission)
+	require.ErrorContains(t, err, "the credentials do not allow this (AccessDenied: Access Denied.)")
+}
+
 func TestPlainEndpointNamedHTTPS(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())

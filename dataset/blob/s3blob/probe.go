@@ -44,10 +44,15 @@ func (s *Store) probe(ctx context.Context) error {
 
 func (s *Store) probePut(ctx context.Context, key string) error {
 	put := func() error {
-		_, err := s.client.PutObject(ctx, &s3.PutObjectInput{
-			Bucket: &s.bucket, Key: &key, Body: bytes.NewReader([]byte("probe")), IfNoneMatch: aws.String("*"),
-		}, hasty)
-		return err
+		for try := 0; ; try++ {
+			_, err := s.client.PutObject(ctx, &s3.PutObjectInput{
+				Bucket: &s.bucket, Key: &key, Body: bytes.NewReader([]byte("probe")), IfNoneMatch: aws.String("*"),
+			}, hasty)
+			// Others, who open the store too, remove the folder of the probes.
+			if code, _ := answer(err); code != codeDenied || try == settleTries || pause(ctx, try) != nil {
+				return err
+			}
+		}
 	}
 	// A conflict on a key of our own making is a repeated request whose first
 	// answer was lost; the second write tells what the store does all the same.

@@ -134,7 +134,7 @@ func (w *write) settle(ctx context.Context, send func() error) error {
 		code, _ := answer(err)
 		// A repeated Complete finds its upload gone when the first one went through.
 		gone := code == "NoSuchUpload"
-		if !isConflict(err) && !gone && code != codeIsFolder {
+		if !isConflict(err) && !gone && code != codeIsFolder && code != codeDenied {
 			break
 		}
 		own, headErr := w.own(ctx)
