@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -37,12 +38,12 @@ func TestExperimentIsMadeOnce(t *testing.T) {
 	_, err := client.Experiment(t.Context(), "other")
 	require.NoError(t, err)
 	var names []string
-	for e, err := range client.Experiments(t.Context()) {
+	for e, err := range client.Experiments(t.Context(), tracking.ExperimentQuery{}) {
 		require.NoError(t, err)
 		require.WithinDuration(t, time.Now(), e.Created, time.Minute)
 		names = append(names, e.Name)
 	}
-	require.Equal(t, []string{"same", "other"}, names)
+	require.ElementsMatch(t, []string{"same", "other"}, names)
 
 	for _, bad := range []string{"", "a\nb", "\xff", strings.Repeat("x", 501)} {
 		_, err := client.Experiment(t.Context(), bad)
@@ -128,7 +129,7 @@ func TestRunsYieldsPageByPage(t *testing.T) {
 		}
 	}
 	count := func(q tracking.RunQuery) (n int) {
-		q.Experiment = first.Experiment()
+		q.Experiments = []tracking.ExperimentID{first.Experiment()}
 		for info, err := range client.Runs(t.Context(), q) {
 			require.NoError(t, err)
 			require.NotEmpty(t, info.ID)
@@ -138,25 +139,25 @@ func TestRunsYieldsPageByPage(t *testing.T) {
 	}
 	for _, size := range []int{0, 1, 3, 10} {
 		require.Equal(t, 10, count(tracking.RunQuery{Page: tracking.Page{Max: size}}))
-		require.Equal(t, 3, count(tracking.RunQuery{Status: tracking.Finished, Page: tracking.Page{Max: size}}))
+		require.Equal(t, 3, count(tracking.RunQuery{Filter: "status = 'FINISHED'", Page: tracking.Page{Max: size}}))
 	}
-	for range client.Runs(t.Context(), tracking.RunQuery{Experiment: first.Experiment(), Page: tracking.Page{Max: 2}}) {
+	for range client.Runs(t.Context(), tracking.RunQuery{Experiments: []tracking.ExperimentID{first.Experiment()}, Page: tracking.Page{Max: 2}}) {
 		break // leaving early is fine
 	}
 
 	// Cleaning up after a crash while reading must not skip a run.
-	for info, err := range client.Runs(t.Context(), tracking.RunQuery{Experiment: first.Experiment(), Status: tracking.Running, Page: tracking.Page{Max: 2}}) {
+	for info, err := range client.Runs(t.Context(), tracking.RunQuery{Experiments: []tracking.ExperimentID{first.Experiment()}, Filter: "status = 'RUNNING'", Page: tracking.Page{Max: 2}}) {
 		require.NoError(t, err)
 		run, err := client.Run(t.Context(), info.ID)
 		require.NoError(t, err)
 		require.NoError(t, run.Finish(t.Context(), tracking.Killed))
 	}
-	require.Equal(t, 7, count(tracking.RunQuery{Status: tracking.Killed}))
-	require.Equal(t, 0, count(tracking.RunQuery{Status: tracking.Running}))
+	require.Equal(t, 7, count(tracking.RunQuery{Filter: "status = 'KILLED'"}))
+	require.Equal(t, 0, count(tracking.RunQuery{Filter: "attributes.status = 'RUNNING'"}))
 
-	for _, err := range client.Runs(t.Context(), tracking.RunQuery{Status: "BOGUS", Page: tracking.Page{Max: -1}}) {
+	for _, err := range client.Runs(t.Context(), tracking.RunQuery{Page: tracking.Page{Max: -1}}) {
 		require.ErrorIs(t, err, tracking.ErrInvalid)
-		for _, fault := range []string{"Experiment is empty", "BOGUS", "Max is -1"} {
+		for _, fault := range []string{"Experiments is empty", "Max is -1"} {
 			require.ErrorContains(t, err, fault)
 		}
 	}
@@ -208,6 +209,7 @@ func TestLogInput(t *testing.T) {
 	require.NoError(t, run.LogInput(t.Context(), in))
 	info, err := run.Info(t.Context())
 	require.NoError(t, err)
+	in.Tags = map[string]string{} // no map in a result is nil
 	require.Equal(t, []tracking.DatasetInput{in}, info.Inputs)
 	require.ErrorIs(t, run.LogInput(t.Context(), tracking.DatasetInput{}), tracking.ErrInvalid)
 }
@@ -218,30 +220,48 @@ func TestEverythingAnswersClosedAfterShutdown(t *testing.T) {
 	require.NoError(t, client.Shutdown(t.Context()))
 	require.NoError(t, client.Shutdown(t.Context()))
 	errs := map[string]error{
-		"Flush":       run.Flush(t.Context()),
-		"LogBatch":    run.LogBatch(t.Context(), tracking.Batch{}),
-		"Params":      run.Params(t.Context(), map[string]string{"a": "b"}),
-		"SetTags":     run.SetTags(t.Context(), map[string]string{"a": "b"}),
-		"LogInput":    run.LogInput(t.Context(), tracking.DatasetInput{Name: "a", Digest: "b"}),
-		"Finish":      run.Finish(t.Context(), tracking.Finished),
-		"PutArtifact": run.PutArtifact(t.Context(), "a", strings.NewReader(""), 0),
+		"Flush":    run.Flush(t.Context()),
+		"LogBatch": run.LogBatch(t.Context(), tracking.Batch{}),
+		"Params":   run.Params(t.Context(), map[string]string{"a": "b"}),
+		"SetTags":  run.SetTags(t.Context(), map[string]string{"a": "b"}),
+		"LogInput": run.LogInput(t.Context(), tracking.DatasetInput{Name: "a", Digest: "b"}),
+		"Finish":   run.Finish(t.Context(), tracking.Finished),
+		"Put":      run.Files().Put(t.Context(), "a", strings.NewReader(""), 0),
 	}
 	_, errs["Experiment"] = client.Experiment(t.Context(), "x")
 	_, errs["StartRun"] = client.StartRun(t.Context(), run.Experiment(), nil)
 	_, errs["Run"] = client.Run(t.Context(), run.ID())
 	_, errs["Info"] = run.Info(t.Context())
 	_, errs["History"] = run.History(t.Context(), "m")
-	_, errs["OpenArtifact"] = run.OpenArtifact(t.Context(), "a")
-	for _, err := range client.Runs(t.Context(), tracking.RunQuery{Experiment: run.Experiment()}) {
+	_, errs["Open"] = run.Files().Open(t.Context(), "a")
+	for _, err := range client.Runs(t.Context(), tracking.RunQuery{Experiments: []tracking.ExperimentID{run.Experiment()}}) {
 		errs["Runs"] = err
 	}
-	for _, err := range client.Experiments(t.Context()) {
+	for _, err := range client.Experiments(t.Context(), tracking.ExperimentQuery{}) {
 		errs["Experiments"] = err
 	}
-	for _, err := range run.Artifacts(t.Context()) {
-		errs["Artifacts"] = err
+	for _, err := range run.Files().List(t.Context(), "") {
+		errs["List"] = err
 	}
-	require.Len(t, errs, 16)
+	for _, err := range client.Models(t.Context(), tracking.ModelQuery{Experiments: []tracking.ExperimentID{run.Experiment()}}) {
+		errs["Models"] = err
+	}
+	for _, err := range client.Traces(t.Context(), tracking.TraceQuery{Experiments: []tracking.ExperimentID{run.Experiment()}}) {
+		errs["Traces"] = err
+	}
+	_, errs["CreateExperiment"] = client.CreateExperiment(t.Context(), "x", nil)
+	_, errs["ExperimentByID"] = client.ExperimentByID(t.Context(), run.Experiment())
+	errs["DeleteExperiment"] = client.DeleteExperiment(t.Context(), run.Experiment())
+	errs["DeleteRun"] = client.DeleteRun(t.Context(), run.ID())
+	errs["DeleteTags"] = run.DeleteTags(t.Context(), "a")
+	errs["End"] = run.End(t.Context(), nil)
+	_, errs["LogModel"] = run.LogModel(t.Context(), "m", fstest.MapFS{}, nil)
+	_, errs["Model"] = client.Model(t.Context(), "m-1")
+	_, errs["Trace"] = client.Trace(t.Context(), "tr-1")
+	_, errs["Files"] = client.Files(t.Context(), "runs:/a")
+	_, errs["Purge"] = client.Purge(t.Context(), nil)
+	_, errs["SampleHistory"] = client.SampleHistory(t.Context(), tracking.SampleQuery{})
+	require.Len(t, errs, 30)
 	for method, err := range errs {
 		require.ErrorIs(t, err, tracking.ErrClosed, method)
 	}

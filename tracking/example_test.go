@@ -37,7 +37,7 @@ func Example() {
 		loss /= 2
 		run.Metric("loss", loss, int64(epoch))
 	}
-	if err := run.PutArtifact(ctx, "model/weights.json", strings.NewReader(`{"w":[1,2]}`), -1); err != nil {
+	if err := run.Files().Put(ctx, "model/weights.json", strings.NewReader(`{"w":[1,2]}`), -1); err != nil {
 		log.Fatal(err)
 	}
 	if err := run.Finish(ctx, tracking.Finished); err != nil {
@@ -103,7 +103,9 @@ func ExampleClient_Runs() {
 	}
 
 	client := tracking.New(store, nil) // after the restart
-	for info, err := range client.Runs(ctx, tracking.RunQuery{Experiment: exp.ID, Status: tracking.Running}) {
+	for info, err := range client.Runs(ctx, tracking.RunQuery{
+		Experiments: []tracking.ExperimentID{exp.ID}, Filter: "status = 'RUNNING'",
+	}) {
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -7,16 +7,23 @@ import (
 	mathrand "math/rand/v2"
 )
 
-// newRunID returns 128 random bits in hexadecimal.
-func newRunID() RunID {
+// NewRunID returns an id for a new run: 128 random bits in hexadecimal.
+func NewRunID() RunID { return RunID(randomHex()) }
+
+// NewModelID returns an id for a new logged model: "m-" and 128 random bits in
+// hexadecimal.
+func NewModelID() ModelID { return ModelID("m-" + randomHex()) }
+
+func randomHex() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the program instead
-	return RunID(hex.EncodeToString(b[:]))
+	return hex.EncodeToString(b[:])
 }
 
-// randomName returns a name that people can tell apart and say aloud, for a
-// run that was given none. It need not be unique.
-func randomName() string {
+// RandomName returns a name that people can tell apart and say aloud, like
+// "calm-heron-217", for a run or model that was given none. It need not be
+// unique.
+func RandomName() string {
 	adjectives := [...]string{
 		"able", "amber", "brave", "bright", "brisk", "calm", "clear", "clever", "cosy", "crisp",
 		"eager", "early", "fair", "fleet", "fond", "gentle", "glad", "golden", "grand", "happy",

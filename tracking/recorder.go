@@ -22,6 +22,8 @@ type recorder struct {
 	every   time.Duration
 	max     int
 
+	fullError error // made once: drops come in masses
+
 	wake chan struct{} // the worker has something to do soon
 	full chan struct{} // a whole batch is waiting, do it now
 	stop chan struct{} // closed by the first shutdown
@@ -75,7 +77,8 @@ func newRecorder(store Store, o Options) *recorder {
 		store: store, onError: o.OnError, logger: o.Logger, every: o.FlushEvery, max: o.MaxBuffered,
 		wake: make(chan struct{}, 1), full: make(chan struct{}, 1),
 		stop: make(chan struct{}), done: make(chan struct{}),
-		dirty: map[*runBuffer]struct{}{},
+		dirty:     map[*runBuffer]struct{}{},
+		fullError: fmt.Errorf("the buffer of %d points is full, the store does not keep up: %w", o.MaxBuffered, ErrUnavailable),
 	}
 }
 
@@ -93,7 +96,7 @@ func (c *recorder) dropped(b *runBuffer) uint64 {
 
 // add is the recording path: no I/O, no error, bounded memory.
 func (c *recorder) add(b *runBuffer, m Metric) {
-	fault := keyFault(m.Key)
+	fault := pointFault(&m)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed { // nobody is left to tell
@@ -105,9 +108,9 @@ func (c *recorder) add(b *runBuffer, m Metric) {
 	}
 	switch {
 	case fault != "":
-		c.drop(b, 1, fmt.Errorf("run %q: key %q: %s: %w", b.run, shorten(m.Key), fault, ErrInvalid))
+		c.drop(b, 1, fmt.Errorf("run %q: %s: %w", b.run, fault, ErrInvalid))
 	case c.buffered >= c.max:
-		c.drop(b, 1, fmt.Errorf("run %q: the buffer of %d points is full, the store does not keep up: %w", b.run, c.max, ErrUnavailable))
+		c.drop(b, 1, c.fullError)
 	default:
 		if b.points == nil {
 			b.points, b.spare = b.spare, nil
@@ -122,6 +125,20 @@ func (c *recorder) add(b *runBuffer, m Metric) {
 			signal(c.full)
 		}
 	}
+}
+
+// pointFault says in words what makes the store refuse the point, "" when
+// nothing does: one bad point must not take the rest of its batch along.
+func pointFault(m *Metric) string {
+	if fault := keyFault(m.Key); fault != "" {
+		return fmt.Sprintf("key %q: %s", shorten(m.Key), fault)
+	}
+	if m.Link == nil {
+		return ""
+	}
+	var f faults
+	linkFaults(&f, m)
+	return f.text()
 }
 
 // drop counts lost points and has the worker tell of them; the caller holds

@@ -2,8 +2,8 @@ package tracking
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -20,13 +20,14 @@ type Run struct {
 	id         RunID
 	experiment ExperimentID
 	name       string
+	uri        string // of its artifacts
 
 	buffer runBuffer
 }
 
 func (c *Client) newRun(info RunInfo) *Run {
 	return &Run{
-		client: c, id: info.ID, experiment: info.Experiment, name: info.Name,
+		client: c, id: info.ID, experiment: info.Experiment, name: info.Name, uri: info.ArtifactURI,
 		buffer: runBuffer{run: info.ID, sending: make(chan struct{}, 1)},
 	}
 }
@@ -39,6 +40,10 @@ func (r *Run) Experiment() ExperimentID { return r.experiment }
 
 // Name returns the name that the run had when the handle was made.
 func (r *Run) Name() string { return r.name }
+
+// Files returns the run's own files. Those of the models that it logged are
+// apart, see Client.Files.
+func (r *Run) Files() *Files { return &Files{client: r.client, uri: r.uri} }
 
 // Info reads the run from the store. Points that are still in the buffer are
 // not part of it; call Flush first to see them.
@@ -57,6 +62,13 @@ func (r *Run) Info(ctx context.Context) (RunInfo, error) {
 // program must know that the point is stored.
 func (r *Run) Metric(key string, value float64, step int64) {
 	r.client.recorder.add(&r.buffer, Metric{Key: key, Value: value, Step: step, Time: time.Now()})
+}
+
+// LinkedMetric is Metric for a point that measures a logged model, and on which
+// data: the point is one of the run's and one of the model's. A link that is
+// not valid is dropped like an invalid key.
+func (r *Run) LinkedMetric(key string, value float64, step int64, link MetricLink) {
+	r.client.recorder.add(&r.buffer, Metric{Key: key, Value: value, Step: step, Time: time.Now(), Link: &link})
 }
 
 // Dropped returns the number of points that this handle's Metric lost so far.
@@ -115,6 +127,19 @@ func (r *Run) SetTags(ctx context.Context, tags map[string]string) error {
 	return r.logPairs(ctx, tags, MaxBatchTags, func(part map[string]string) Batch { return Batch{Tags: part} })
 }
 
+// DeleteTags removes tags, all or none. ErrNotFound when the run lacks one.
+func (r *Run) DeleteTags(ctx context.Context, keys ...string) error {
+	return r.client.updateRun(ctx, "delete tags", r.id, RunUpdate{DeleteTags: keys})
+}
+
+// Rename gives the run another name. Name of this handle stays as it was.
+func (r *Run) Rename(ctx context.Context, name string) error {
+	if fault := nameFault(name, maxRunName); fault != "" {
+		return fmt.Errorf("tracking: rename run %q: name %q: %s: %w", r.id, shorten(name), fault, ErrInvalid)
+	}
+	return r.client.updateRun(ctx, "rename run", r.id, RunUpdate{Name: name})
+}
+
 func (r *Run) logPairs(ctx context.Context, pairs map[string]string, limit int, batch func(map[string]string) Batch) error {
 	keys := slices.Sorted(maps.Keys(pairs))
 	for chunk := range slices.Chunk(keys, limit) {
@@ -129,47 +154,59 @@ func (r *Run) logPairs(ctx context.Context, pairs map[string]string, limit int, 
 	return nil
 }
 
+// StartChild starts a run of the same experiment whose parent is this one,
+// like one trial of a search. Parent of opts is replaced.
+func (r *Run) StartChild(ctx context.Context, opts *RunOptions) (*Run, error) {
+	var o RunOptions
+	if opts != nil {
+		o = *opts
+	}
+	o.Parent = r.id
+	return r.client.StartRun(ctx, r.experiment, &o)
+}
+
+// Children yields the runs of the same experiment whose parent is this one, the
+// latest first.
+func (r *Run) Children(ctx context.Context) iter.Seq2[RunInfo, error] {
+	return r.client.Runs(ctx, RunQuery{
+		Experiments: []ExperimentID{r.experiment},
+		Filter:      fmt.Sprintf("tags.`%s` = '%s'", TagParentRun, r.id), // an id has no quotes
+	})
+}
+
 // LogInput records which dataset version the run reads. The same input again
 // is stored once.
 func (r *Run) LogInput(ctx context.Context, in DatasetInput) error {
 	return r.LogBatch(ctx, Batch{Inputs: []DatasetInput{in}})
 }
 
-// History returns all stored points of one metric ordered by (Time, Step,
-// Value), at most MaxHistory; ErrInvalid when there are more, which
-// Store.History gives page by page. Points still in the buffer are not part of
-// it.
-func (r *Run) History(ctx context.Context, key string) ([]Metric, error) {
-	if err := ValidateKey(key); err != nil {
-		return nil, err
+// Points yields the stored points of one metric ordered by (Time, Step, Value),
+// however many there are. Points still in the buffer are not part of it.
+func (r *Run) Points(ctx context.Context, key string) iter.Seq2[Metric, error] {
+	return func(yield func(Metric, error) bool) {
+		if err := ValidateKey(key); err != nil {
+			yield(Metric{}, err)
+			return
+		}
+		pages(r.client, "read history", Page{Max: 10_000}, func(p Page) ([]Metric, string, error) {
+			return r.client.store.History(ctx, r.id, key, p)
+		})(yield)
 	}
+}
+
+// History returns all stored points of one metric in the order of Points, at
+// most MaxHistory; ErrInvalid when there are more.
+func (r *Run) History(ctx context.Context, key string) ([]Metric, error) {
 	var all []Metric
-	read := func(p Page) ([]Metric, string, error) { return r.client.store.History(ctx, r.id, key, p) }
-	for m, err := range pages(r.client, "read history", Page{Max: 10_000}, read) {
+	for m, err := range r.Points(ctx, key) {
 		if err != nil {
 			return nil, err
 		}
 		if len(all) == MaxHistory {
-			return nil, fmt.Errorf("tracking: history of %q of run %q: it has more than %d points, read it by pages with Store.History: %w",
+			return nil, fmt.Errorf("tracking: history of %q of run %q: it has more than %d points, read them with Points: %w",
 				key, r.id, MaxHistory, ErrInvalid)
 		}
 		all = append(all, m)
 	}
 	return all, nil
-}
-
-// Finish flushes the buffer of this handle, sets the run's status, which is
-// Finished, Failed or Killed, and the present time as its end. Both are tried
-// whatever the other's outcome, and the errors joined. A run may be written to
-// after Finish, and finished again.
-//
-// A program that stops because its context ended passes a fresh one here.
-func (r *Run) Finish(ctx context.Context, status Status) error {
-	if err := r.client.check("finish run"); err != nil {
-		return err
-	}
-	if !status.Ended() {
-		return fmt.Errorf("tracking: finish run %q: status %q, want FINISHED, FAILED or KILLED: %w", r.id, shorten(string(status)), ErrInvalid)
-	}
-	return errors.Join(r.Flush(ctx), r.client.store.UpdateRun(ctx, r.id, RunUpdate{Status: status, End: now()}))
 }

@@ -37,26 +37,72 @@ func (s Status) Ended() bool {
 	return s == Finished || s == Failed || s == Killed
 }
 
+// View selects by life cycle: what is deleted stays, out of sight, until it is
+// purged or restored.
+type View string
+
+// The views. The zero View is ActiveOnly.
+const (
+	ActiveOnly  View = ""
+	DeletedOnly View = "deleted"
+	All         View = "all"
+)
+
+// Includes reports whether the view shows an entry that is or is not deleted.
+func (v View) Includes(deleted bool) bool {
+	return v == All || deleted == (v == DeletedOnly)
+}
+
 // Experiment groups runs under a unique name.
 type Experiment struct {
-	ID      ExperimentID
-	Name    string
-	Created time.Time // UTC, to the millisecond
+	ID   ExperimentID
+	Name string
+	// ArtifactLocation is the URI below which the files of the experiment's
+	// runs and models live, at most 2,048 bytes, without a slash at the end.
+	ArtifactLocation string
+	Tags             map[string]string // keys as in ValidateKey, values at most 20,000 characters
+	Deleted          bool
+	DeletedAt        time.Time // zero unless Deleted
+	Created, Updated time.Time // UTC, to the millisecond
+}
+
+// ExperimentUpdate changes an experiment. A zero field leaves its value as it
+// is.
+type ExperimentUpdate struct {
+	Name       string
+	SetTags    map[string]string
+	DeleteTags []string // ErrNotFound when the experiment has no such tag
+	// Deleted deletes the experiment with its active runs, or restores it with
+	// the runs that were deleted with it.
+	Deleted *bool
 }
 
 // RunInfo is what is known of a run at one moment.
 type RunInfo struct {
 	ID         RunID
 	Experiment ExperimentID
-	Name       string
+	Name       string // stands for MLflow's tag mlflow.runName, which is never among Tags
+	User       string // who started it, at most 256 characters
 	Status     Status
 	Start      time.Time // UTC, to the millisecond
 	End        time.Time // zero until the run ended
+	// ArtifactURI is where its files live, without a slash at the end.
+	ArtifactURI string
+	Deleted     bool
+	DeletedAt   time.Time // zero unless Deleted
 
-	Params  map[string]string
-	Tags    map[string]string
-	Metrics map[string]Metric // the latest point of each key, see Metric
-	Inputs  []DatasetInput    // in the order they were logged
+	Params      map[string]string
+	Tags        map[string]string
+	Metrics     map[string]Metric // the latest point of each key, see Metric
+	Inputs      []DatasetInput    // in the order they were logged
+	ModelInputs []ModelID         // logged models that the run read, in the order they were logged
+	Outputs     []ModelOutput     // logged models that the run made, in the order they were logged
+}
+
+// ModelOutput is a logged model that a run made.
+type ModelOutput struct {
+	Model ModelID
+	Step  int64
 }
 
 // Metric is one point of a run's metric.
@@ -71,6 +117,18 @@ type Metric struct {
 	Value float64
 	Step  int64     // any number, usually the epoch or batch
 	Time  time.Time // to the millisecond, not before 1970; Run.LogBatch takes the zero Time for now
+
+	// Link ties the point to what it measures; nil for most. It is no part of
+	// the point's identity in the run and is not returned with the run's
+	// metrics: it adds the point to the metrics of the logged model.
+	Link *MetricLink
+}
+
+// MetricLink says which logged model a point measures, and on which data.
+type MetricLink struct {
+	Model         ModelID // required
+	DatasetName   string
+	DatasetDigest string
 }
 
 // NewerThan reports whether m comes after o in the order that defines the
@@ -117,41 +175,56 @@ type DatasetInput struct {
 	Source     string // where it was read from, usually a URI; at most 65,535 bytes
 	Schema     string // free text, usually JSON; at most 1,048,575 bytes
 	Profile    string // free text, usually JSON; at most 16,777,215 bytes
+	// Tags of the input beyond Version and Context, at most 20. Keys have at
+	// most 255 characters, values 500.
+	Tags map[string]string
 }
 
 // Batch is what one LogBatch stores, all of it or nothing.
 type Batch struct {
-	Metrics []Metric          // at most 1,000
-	Params  map[string]string // at most 100; written once, the same value again is fine
-	Tags    map[string]string // at most 100; replace earlier values
-	Inputs  []DatasetInput    // at most 100
+	Metrics     []Metric          // at most 1,000
+	Params      map[string]string // at most 100; written once, the same value again is fine
+	Tags        map[string]string // at most 100; replace earlier values
+	Inputs      []DatasetInput    // at most 100
+	ModelInputs []ModelID         // at most 100
+	Outputs     []ModelOutput     // at most 100
 }
 
 // RunUpdate changes a run. A zero field leaves its value as it is.
 type RunUpdate struct {
-	Name   string
-	Status Status
-	End    time.Time
+	Name       string
+	Status     Status
+	End        time.Time
+	DeleteTags []string // ErrNotFound when the run has no such tag
+	Deleted    *bool    // deletes or restores the run; either again does nothing
 }
 
 // Page asks for a part of a longer answer.
 type Page struct {
-	// Max is the greatest number of entries wanted; 0 means 100 runs or
-	// experiments and 1,000 metric points. A store may return fewer.
+	// Max is the greatest number of entries wanted; 0 means 1,000 metric
+	// points and 100 of anything else. A store may return fewer.
 	Max int
 	// Token is what the page before gave; empty for the first page.
 	Token string
 }
 
-// RunQuery selects runs.
+// RunQuery selects runs. Package tracking/search describes the grammar of
+// Filter and OrderBy.
 type RunQuery struct {
-	Experiment ExperimentID // required
-	Status     Status       // empty selects every status
-	Page       Page
+	Experiments []ExperimentID // required; an unknown one has no runs
+	View        View
+	Filter      string   // like "metrics.auc > 0.9 AND params.depth = '3'"; empty selects all
+	OrderBy     []string // like "metrics.auc DESC"; ties go by Start, the latest first, then by ID in byte order
+	Page        Page
 }
 
-// ExperimentQuery selects experiments.
+// ExperimentQuery selects experiments. Package tracking/search describes the
+// grammar of Filter and OrderBy.
 type ExperimentQuery struct {
-	Name string // exact; empty selects all
-	Page Page
+	ID      ExperimentID // exact; empty selects all
+	Name    string       // exact; empty selects all
+	View    View
+	Filter  string   // like "name LIKE 'prod-%' AND tags.team = 'a'"
+	OrderBy []string // default: the latest created first, then by ID, the smaller number first
+	Page    Page
 }

@@ -6,7 +6,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -19,14 +18,20 @@ const (
 	MaxBatchMetrics = 1000
 	MaxBatchParams  = 100
 	MaxBatchTags    = 100
+	MaxBatchOutputs = 100
 
-	maxKey            = 250
-	maxParamValue     = 6000
-	maxTagValue       = 8000
-	maxExperimentName = 500
-	maxRunName        = 250
-	maxArtifactPath   = 500
-	maxPathSegment    = 255
+	maxKey             = 250
+	maxParamValue      = 6000
+	maxTagValue        = 8000
+	maxExperimentName  = 500
+	maxExperimentTag   = 20_000
+	maxRunName         = 250
+	maxRunUser         = 256
+	maxArtifactPath    = 500
+	maxPathSegment     = 255
+	maxLocation        = 2048
+	maxArtifactURI     = maxLocation + 2*256 + len("/models//artifacts")
+	maxExperimentIDLen = 64
 
 	maxInputName    = 500
 	maxInputVersion = 250
@@ -36,6 +41,15 @@ const (
 	maxSource       = 1<<16 - 1
 	maxSchema       = 1<<20 - 1
 	maxProfile      = 1<<24 - 1
+	maxInputTags    = 20
+	maxInputTagKey  = 255
+	maxInputTag     = 500
+
+	maxModelName   = 500
+	maxModelType   = 500
+	maxModelStatus = 500
+	maxModelPairs  = 1000 // params, or tags, of one call
+	maxModelKey    = 255
 )
 
 // maxFaults bounds the text of an error about a batch with many faults.
@@ -52,6 +66,14 @@ func (f *faults) addf(format string, args ...any) {
 	if f.n <= maxFaults {
 		f.Addf(format, args...)
 	}
+}
+
+// text returns the faults as one line, "" when there are none.
+func (f *faults) text() string {
+	if f.n == 0 {
+		return ""
+	}
+	return strings.TrimSuffix(f.err("faults").Error(), ": "+ErrInvalid.Error())
 }
 
 func (f *faults) err(subject string) error {
@@ -97,16 +119,33 @@ func keyFault(key string) string {
 }
 
 // ValidateRunID checks the form of a run id, see RunID.
-func ValidateRunID(id RunID) error {
-	ok := id != "" && len(id) <= 256
+func ValidateRunID(id RunID) error { return idError("run id", string(id), 256) }
+
+// ValidateModelID checks the form of a logged model's id, which is that of a
+// RunID.
+func ValidateModelID(id ModelID) error { return idError("model id", string(id), 256) }
+
+// ValidateExperimentID checks the form of an experiment's id: that of a RunID,
+// at most 64 characters. The id of an experiment that a store made is a
+// decimal number, but that is the store's to say.
+func ValidateExperimentID(id ExperimentID) error {
+	return idError("experiment id", string(id), maxExperimentIDLen)
+}
+
+func idError(what, id string, limit int) error {
+	if idOK(id, limit) {
+		return nil
+	}
+	return fmt.Errorf("tracking: %s %q: want 1 to %d letters, digits, '_' and '-', the first a letter or digit: %w", what, shorten(id), limit, ErrInvalid)
+}
+
+func idOK(id string, limit int) bool {
+	ok := id != "" && len(id) <= limit
 	for i := 0; ok && i < len(id); i++ {
 		c := id[i]
 		ok = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || i > 0 && (c == '_' || c == '-')
 	}
-	if !ok {
-		return fmt.Errorf("tracking: run id %q: want 1 to 256 letters, digits, '_' and '-', the first a letter or digit: %w", shorten(string(id)), ErrInvalid)
-	}
-	return nil
+	return ok
 }
 
 // ValidateArtifactPath checks the path of a run's artifact: relative, slash
@@ -169,48 +208,7 @@ func nameFault(s string, limit int) string {
 	return textFault(s, limit)
 }
 
-// Validate reports every fault of the batch in one ErrInvalid: too many
-// entries, bad keys, values or times. An empty batch is fine.
-func (b Batch) Validate() error {
-	var f faults
-	count := func(what string, have, limit int) {
-		if have > limit {
-			f.addf("%d %s, the limit is %d", have, what, limit)
-		}
-	}
-	count("metrics", len(b.Metrics), MaxBatchMetrics)
-	count("params", len(b.Params), MaxBatchParams)
-	count("tags", len(b.Tags), MaxBatchTags)
-	count("inputs", len(b.Inputs), MaxRunInputs)
-	if all := len(b.Metrics) + len(b.Params) + len(b.Tags); all > MaxBatchMetrics {
-		f.addf("%d metrics, params and tags together, the limit is %d", all, MaxBatchMetrics)
-	}
-	if f.n == 0 { // a batch beyond the limits is not walked through
-		for i := range b.Metrics {
-			metricFaults(&f, &b.Metrics[i])
-		}
-		pairFaults(&f, "param", b.Params, maxParamValue)
-		pairFaults(&f, "tag", b.Tags, maxTagValue)
-		for i := range b.Inputs {
-			inputFaults(&f, i, &b.Inputs[i])
-		}
-	}
-	return f.err("tracking: batch")
-}
-
-// maxTime keeps milliseconds well inside what every engine and JSON can hold
-// exactly.
-var maxTime = time.UnixMilli(1 << 53)
-
-func metricFaults(f *faults, m *Metric) {
-	if fault := keyFault(m.Key); fault != "" {
-		f.addf("metric key %q: %s", shorten(m.Key), fault)
-	}
-	if m.Time.UnixMilli() < 0 || m.Time.After(maxTime) {
-		f.addf("metric %q at step %d has the time %v, want 1970 or later", shorten(m.Key), m.Step, m.Time.UTC())
-	}
-}
-
+// pairFaults checks params and tags whose keys follow ValidateKey.
 func pairFaults(f *faults, what string, pairs map[string]string, limit int) {
 	if len(pairs) == 0 {
 		return
@@ -225,31 +223,39 @@ func pairFaults(f *faults, what string, pairs map[string]string, limit int) {
 	}
 }
 
-func inputFaults(f *faults, i int, in *DatasetInput) {
-	if fault := nameFault(in.Name, maxInputName); fault != "" {
-		f.addf("input %d, its Name: %s", i, fault)
+// labelFaults checks pairs whose keys are any text of 1 to maxKeyLen
+// characters: MLflow restricts the keys of models, traces and inputs no
+// further.
+func labelFaults(f *faults, what string, pairs map[string]string, maxKeyLen, limit int) {
+	if len(pairs) == 0 {
+		return
 	}
-	if fault := nameFault(in.Digest, maxInputDigest); fault != "" {
-		f.addf("input %d, its Digest: %s", i, fault)
-	}
-	for _, field := range []struct {
-		name, text string
-		limit      int
-		bytes      bool
-	}{
-		{"Version", in.Version, maxInputVersion, false},
-		{"Context", in.Context, maxInputContext, false},
-		{"SourceType", in.SourceType, maxSourceType, false},
-		{"Source", in.Source, maxSource, true},
-		{"Schema", in.Schema, maxSchema, true},
-		{"Profile", in.Profile, maxProfile, true},
-	} {
-		fault := textFault(field.text, field.limit)
-		if field.bytes && len(field.text) > field.limit {
-			fault = fmt.Sprintf("it has %d bytes, the limit is %d", len(field.text), field.limit)
+	for _, key := range slices.Sorted(maps.Keys(pairs)) {
+		if fault := labelFault(key, maxKeyLen); fault != "" {
+			f.addf("%s key %q: %s", what, shorten(key), fault)
 		}
-		if fault != "" {
-			f.addf("input %d, its %s: %s", i, field.name, fault)
+		if fault := textFault(pairs[key], limit); fault != "" {
+			f.addf("%s %q, its value: %s", what, shorten(key), fault)
+		}
+	}
+}
+
+func labelFault(key string, limit int) string {
+	if key == "" {
+		return "it is empty"
+	}
+	return textFault(key, limit)
+}
+
+// deleteFaults checks the keys of tags to delete; any text may be asked for.
+func deleteFaults(f *faults, keys []string) {
+	if len(keys) > maxModelPairs {
+		f.addf("%d tags to delete, the limit is %d", len(keys), maxModelPairs)
+		return
+	}
+	for _, key := range keys {
+		if fault := labelFault(key, maxModelKey); fault != "" {
+			f.addf("tag to delete %q: %s", shorten(key), fault)
 		}
 	}
 }

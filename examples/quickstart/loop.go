@@ -173,7 +173,9 @@ func (l *loop) tidy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for info, err := range l.tracker.Runs(ctx, tracking.RunQuery{Experiment: exp.ID, Status: tracking.Running}) {
+	for info, err := range l.tracker.Runs(ctx, tracking.RunQuery{
+		Experiments: []tracking.ExperimentID{exp.ID}, Filter: "status = 'RUNNING'",
+	}) {
 		if err != nil {
 			return err
 		}
@@ -270,7 +272,7 @@ func (l *loop) track(ctx context.Context) error {
 		return err
 	}
 	artifacts := 0
-	for _, err := range run.Artifacts(ctx) {
+	for _, err := range run.Files().List(ctx, "") {
 		if err != nil {
 			return err
 		}

@@ -98,7 +98,7 @@ func trainMain(ctx context.Context, args []string) (err error) {
 		if err != nil {
 			return err
 		}
-		err = run.PutArtifact(ctx, name, f, int64(len(data)))
+		err = run.Files().Put(ctx, name, f, int64(len(data)))
 		if err := errors.Join(err, f.Close()); err != nil {
 			return err
 		}

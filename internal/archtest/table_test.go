@@ -58,7 +58,8 @@ var (
 		"github.com/aws/aws-sdk-go-v2/service/sts",
 		"github.com/aws/smithy-go",
 	}
-	sqlite = []string{
+	// The engines that internal/sqldb speaks to.
+	databases = []string{
 		"github.com/dustin/go-humanize",
 		"github.com/google/uuid",
 		"github.com/remyoudompheng/bigfft",
@@ -67,6 +68,16 @@ var (
 		"modernc.org/mathutil",
 		"modernc.org/memory",
 		"modernc.org/sqlite",
+		"github.com/jackc/pgpassfile",
+		"github.com/jackc/pgservicefile",
+		"github.com/jackc/pgx/v5",
+		"github.com/jackc/puddle/v2",
+		"golang.org/x/sync",
+		"golang.org/x/text",
+	}
+	otlp = []string{
+		"go.opentelemetry.io/proto/otlp",
+		"google.golang.org/protobuf",
 	}
 	prometheus = []string{
 		"github.com/beorn7/perks",
@@ -109,11 +120,12 @@ var table = &archtest.Table{
 		"dataset/internal/scan":       {Own: []string{"dataset/profile"}, Link: arrow18},
 
 		"tracking":              {},
-		"tracking/trackingtest": {Own: []string{"tracking"}},
-		"tracking/sqlstore":     {Own: []string{"tracking", "internal/sqldb"}, Link: sqlite},
+		"tracking/search":       {},
+		"tracking/trackingtest": {Own: []string{"tracking", "tracking/search"}},
+		"tracking/sqlstore":     {Own: []string{"tracking", "tracking/search", "internal/sqldb"}, Link: databases},
 		"registry":              {},
 		"registry/registrytest": {Own: []string{"registry"}, Link: testify},
-		"registry/sqlstore":     {Own: []string{"registry", "internal/sqldb"}, Link: sqlite},
+		"registry/sqlstore":     {Own: []string{"registry", "internal/sqldb"}, Link: databases},
 
 		"train":       {Own: []string{"tracking"}},
 		"train/local": {Own: []string{"train"}},
@@ -130,11 +142,12 @@ var table = &archtest.Table{
 		"internal/archtest": {},
 		"internal/errs":     {},
 		"internal/httperr":  {},
-		"internal/sqldb":    {Link: sqlite},
+		"internal/pgtest":   {},
+		"internal/sqldb":    {Link: databases},
 
 		"examples/quickstart": {
 			Own:  []string{"public"},
-			Link: slices.Concat(arrow, sqlite, prometheus),
+			Link: slices.Concat(arrow, databases, prometheus),
 		},
 	},
 	Bans: []archtest.Ban{
@@ -150,6 +163,8 @@ var table = &archtest.Table{
 		{From: "*", To: "internal/httperr", Reason: "only packages that answer HTTP need a status"},
 		{From: "*", To: "github.com/stretchr/testify", Reason: "programs must not link the assertions of tests"},
 		{From: "*", To: "github.com/aws", Reason: "a program that keeps its bytes in a folder must not link the AWS SDK: import dataset/blob/s3blob in the program"},
+		{From: "*", To: "internal/pgtest", Reason: "programs must not start the database of tests"},
+		{From: "*", To: "github.com/jackc", Reason: "a program that brings its own database must not link a driver: import a sqlstore package in the program"},
 		{From: "*", To: "modernc.org", Reason: "a program that brings its own database must not link SQLite: import a sqlstore package in the program"},
 		{From: "*", To: "github.com/prometheus", Reason: "a program without Prometheus must not link it: import monitor/promexport in the program"},
 		{From: "*", To: "github.com/apache", Reason: "a service that serves and monitors must not link Arrow: import dataset or monitor/inferlog in the program"},

@@ -2,7 +2,6 @@ package sqldb_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"os"
 	"os/exec"
@@ -108,7 +107,7 @@ func TestMigrateStepByStepAndByLine(t *testing.T) {
 	require.NoError(t, sqldb.Migrate(t.Context(), db, "a", steps(1)))
 	require.NoError(t, sqldb.Migrate(t.Context(), db, "a", steps(3)))
 	require.NoError(t, sqldb.Migrate(t.Context(), db, "a", steps(3)))
-	other := fstest.MapFS{"0001_other.sql": {Data: []byte(`CREATE TABLE mw_other (a)`)}}
+	other := fstest.MapFS{"sqlite/0001_other.sql": {Data: []byte(`CREATE TABLE mw_other (a)`)}}
 	require.NoError(t, sqldb.Migrate(t.Context(), db, "b", other))
 
 	rows, err := db.Read().QueryContext(t.Context(), `SELECT line || version || ':' || name FROM mw_migrations ORDER BY line, version`)
@@ -138,9 +137,9 @@ func TestMigrateIsAllOrNothing(t *testing.T) {
 	t.Parallel()
 	db := open(t, nil)
 	broken := steps(3)
-	broken["0003_step.sql"] = &fstest.MapFile{Data: []byte(`CREATE TABLE mw_t3 (a); no sql at all;`)}
+	broken["sqlite/0003_step.sql"] = &fstest.MapFile{Data: []byte(`CREATE TABLE mw_t3 (a); no sql at all;`)}
 	require.ErrorContains(t, sqldb.Migrate(t.Context(), db, "a", broken), "0003_step.sql")
-	require.NoError(t, db.View(t.Context(), func(tx *sql.Tx) error {
+	require.NoError(t, db.View(t.Context(), func(tx *sqldb.Tx) error {
 		var n int
 		require.NoError(t, tx.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM sqlite_master`).Scan(&n))
 		require.Zero(t, n, "nothing of the failed migration stays")
@@ -154,12 +153,14 @@ func TestMigrateChecksTheStepFiles(t *testing.T) {
 	db := open(t, nil)
 	file := &fstest.MapFile{Data: []byte(`SELECT 1`)}
 	for name, fsys := range map[string]fstest.MapFS{
-		"empty":     {},
-		"gap":       {"0001_a.sql": file, "0003_b.sql": file},
-		"duplicate": {"0001_a.sql": file, "0001_b.sql": file},
-		"bad name":  {"1.sql": file},
-		"foreign":   {"0001_a.sql": file, "readme.md": file},
+		"gap":       {"sqlite/0001_a.sql": file, "sqlite/0003_b.sql": file},
+		"duplicate": {"sqlite/0001_a.sql": file, "sqlite/0001_b.sql": file},
+		"bad name":  {"sqlite/1.sql": file},
+		"foreign":   {"sqlite/0001_a.sql": file, "sqlite/readme.md": file},
 	} {
 		require.ErrorIs(t, sqldb.Migrate(t.Context(), db, "a", fsys), errs.ErrInvalid, name)
 	}
+	// A line without steps for this database has no store on it.
+	err := sqldb.Migrate(t.Context(), db, "a", fstest.MapFS{"postgres/0001_a.sql": file})
+	require.ErrorIs(t, err, errs.ErrUnsupported)
 }

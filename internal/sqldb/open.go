@@ -5,37 +5,33 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strconv"
 	"sync/atomic"
 	"time"
-
-	"modernc.org/sqlite"
 
 	"github.com/millwright-ml/millwright/internal/errs"
 )
 
-// busySlice is how long the engine itself waits for a lock before it answers
-// BUSY. It is short so that the retry loops around it see an ended context.
-const busySlice = 50 * time.Millisecond
-
 // Options of Open. The zero value is ready, and so is a nil pointer.
 type Options struct {
-	// FullSync makes every commit survive a power cut (PRAGMA synchronous =
-	// FULL). Without it a commit survives a crash or kill of the process, and
-	// a power cut may take the last ones. It costs about 20 % on batches and
-	// 10 times on single rows. Default false.
+	// FullSync makes every commit to an SQLite file survive a power cut
+	// (PRAGMA synchronous = FULL). Without it a commit survives a crash or
+	// kill of the process, and a power cut may take the last ones. It costs
+	// about 20 % on batches and 10 times on single rows. On PostgreSQL the
+	// server's settings hold. Default false.
 	FullSync bool
 
-	// BusyTimeout is how long a write waits for other connections and
-	// processes before it fails with errs.ErrUnavailable. Default 30 s.
+	// BusyTimeout is how long a call waits for other connections and
+	// processes, or for a PostgreSQL server that restarts, before it fails
+	// with errs.ErrUnavailable. Default 30 s.
 	BusyTimeout time.Duration
 
-	// Readers is the number of connections that read beside the writer.
-	// Default 4.
+	// Readers is the number of connections that read an SQLite file beside
+	// the writer. Default 4.
 	Readers int
+
+	// Connections is the greatest number of connections to PostgreSQL.
+	// Default 16.
+	Connections int
 }
 
 func (o *Options) withDefaults() (Options, error) {
@@ -46,162 +42,112 @@ func (o *Options) withDefaults() (Options, error) {
 	var faults errs.Faults
 	faults.Check(out.BusyTimeout >= 0, "BusyTimeout is %v, want 0 or more", out.BusyTimeout)
 	faults.Check(out.Readers >= 0, "Readers is %d, want 0 or more", out.Readers)
+	faults.Check(out.Connections >= 0, "Connections is %d, want 0 or more", out.Connections)
 	if out.BusyTimeout == 0 {
 		out.BusyTimeout = 30 * time.Second
 	}
 	if out.Readers == 0 {
 		out.Readers = 4
 	}
+	if out.Connections == 0 {
+		out.Connections = 16
+	}
 	return out, faults.Err("options")
 }
 
-// DB is one open database file: one connection that writes and a pool that
-// reads. It is safe for concurrent use and ends with Close.
+// DB is one open database: an SQLite file, with one connection that writes and
+// several that read, or a pool of connections to PostgreSQL. It is safe for
+// concurrent use and ends with Close.
 type DB struct {
-	path   string
-	busy   time.Duration
-	write  *sql.DB
-	read   *sql.DB
+	dialect Dialect
+	name    string // what errors call it; no password
+	wait    time.Duration
+	pool    *sql.DB // SQLite: the readers'
+	texts   texts   // PostgreSQL
+
+	group   *group    // SQLite
+	readers *sessions // SQLite
+
+	own    []*sql.DB // closed with it
 	closed atomic.Bool
 }
 
-// Open opens, and when absent creates, the database file that rawURL names
-// (see ParseURL). The folder must exist. It waits for other openers up to
-// Options.BusyTimeout.
+// Open opens the database that rawURL names.
+//
+// "sqlite:///absolute/path.db" and "sqlite:relative/path.db" are files (see
+// ParseURL), created when absent, in a folder that must exist. Open waits for
+// other openers up to Options.BusyTimeout.
+//
+// "postgres://user:password@host:port/database?parameters", also with the
+// scheme postgresql or postgresql+psycopg2, is a PostgreSQL database of
+// version 13 or newer with the encoding UTF8, which exists. The parameters are
+// those of libpq.
+//
+// A URL that cannot be used, and a file that is no database, is
+// errs.ErrInvalid; a missing folder or PostgreSQL database errs.ErrNotFound; a
+// server that cannot be reached, and a file that cannot be written,
+// errs.ErrUnavailable; an engine or a version that is too old
+// errs.ErrUnsupported. No error holds a password.
 func Open(ctx context.Context, rawURL string, opts *Options) (*DB, error) {
-	path, err := ParseURL(rawURL)
-	if err != nil {
-		return nil, err
-	}
 	o, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	if err := checkPath(path); err != nil {
-		return nil, fmt.Errorf("open %q: %w", path, err)
+	if IsPostgresURL(rawURL) {
+		return openPostgres(ctx, rawURL, o)
 	}
-	db, err := connect(ctx, path, o)
+	return openSQLite(ctx, rawURL, o)
+}
+
+// New wraps the application's own connections: of the driver
+// modernc.org/sqlite, or of pgx's database/sql driver. They are used as they
+// are set up and stay open after Close. On SQLite a connection of the pool
+// must be free for the time of each call.
+func New(ctx context.Context, pool *sql.DB, dialect Dialect, opts *Options) (*DB, error) {
+	o, err := opts.withDefaults()
 	if err != nil {
-		return nil, fmt.Errorf("open %q: %w", path, err)
+		return nil, err
+	}
+	db := &DB{dialect: dialect, name: "of the application", wait: o.BusyTimeout, pool: pool}
+	switch dialect {
+	case SQLite:
+		db.group = &group{db: db, writer: newSessions(pool, 1, false)}
+		db.readers = newSessions(pool, o.Readers, false)
+		var version string
+		err = db.View(ctx, func(tx *Tx) error {
+			return tx.QueryRowContext(ctx, `SELECT sqlite_version()`).Scan(&version)
+		})
+	case Postgres:
+		err = db.checkPostgres(ctx)
+	default:
+		return nil, fmt.Errorf("the dialect is %q, want %q or %q: %w", dialect, SQLite, Postgres, errs.ErrInvalid)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("use the application's %s connections: %w", dialect, err)
 	}
 	return db, nil
 }
 
-// checkPath names the ordinary mistakes in words. It only stats: opening and
-// closing the file here would drop the POSIX locks that another handle of this
-// process holds on it.
-func checkPath(path string) error {
-	parent := filepath.Dir(path)
-	st, err := os.Stat(parent)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("the folder %q does not exist: %w", parent, errs.ErrNotFound)
-	case err != nil:
-		return fmt.Errorf("the folder %q cannot be reached (%w): %w", parent, err, errs.ErrUnavailable)
-	case !st.IsDir():
-		return fmt.Errorf("%q is a file, not a folder: %w", parent, errs.ErrInvalid)
-	}
-	st, err = os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return fmt.Errorf("the file cannot be reached (%w): %w", err, errs.ErrUnavailable)
-	case st.IsDir():
-		return fmt.Errorf("the path is a folder, name a file in it: %w", errs.ErrInvalid)
-	}
-	return nil
-}
+// Dialect is the SQL that the database speaks.
+func (d *DB) Dialect() Dialect { return d.dialect }
 
-func connect(ctx context.Context, path string, o Options) (*DB, error) {
-	syncMode := "NORMAL"
-	if o.FullSync {
-		syncMode = "FULL"
-	}
-	write, err := openPool(path, 1, []string{
-		// The driver applies busy_timeout before everything else.
-		"_busy_timeout=" + strconv.FormatInt(busySlice.Milliseconds(), 10),
-		"_journal_mode=WAL",
-		"_synchronous=" + syncMode,
-		"_foreign_keys=1",
-		"_txlock=immediate",
-		"_pragma=cache_size(-65536)",
-		// After a long reader let the log go, give its disk space back.
-		"_pragma=journal_size_limit(67108864)",
-		"_dqs=0",
-		"_error_rc=1",
-	})
-	if err != nil {
-		return nil, err
-	}
-	var mode string
-	err = retryBusy(ctx, o.BusyTimeout, func() error {
-		// The first statement makes the connection, and with it the switch to
-		// WAL, which answers BUSY at once while others do the same.
-		return write.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&mode)
-	})
-	if err == nil && mode != "wal" {
-		err = fmt.Errorf("the journal mode is %q, want wal: the file system has no shared memory (a network folder?): %w", mode, errs.ErrUnsupported)
-	}
-	if err != nil {
-		return nil, errors.Join(explain(ctx, err), write.Close())
-	}
-	read, err := openPool(path, o.Readers, []string{
-		"_busy_timeout=" + strconv.FormatInt(o.BusyTimeout.Milliseconds(), 10),
-		"_query_only=1",
-		"_foreign_keys=1",
-		"_pragma=cache_size(-16384)",
-		"_dqs=0",
-		"_error_rc=1",
-	})
-	if err != nil {
-		return nil, errors.Join(err, write.Close())
-	}
-	return &DB{path: path, busy: o.BusyTimeout, write: write, read: read}, nil
-}
+// Name is what error texts call the database: the path of the file, or
+// "host:port/database".
+func (d *DB) Name() string { return d.name }
 
-func openPool(path string, size int, params []string) (*sql.DB, error) {
-	connector, err := sqlite.NewConnector(dsn(path, params))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", err, errs.ErrInvalid)
-	}
-	pool := sql.OpenDB(connector)
-	pool.SetMaxOpenConns(size)
-	pool.SetMaxIdleConns(size)
-	return pool, nil
-}
-
-// retryBusy calls fn until it answers something else than BUSY, the limit has
-// passed or ctx ends. The pause between two calls is the engine's own wait,
-// and a millisecond where the engine does not wait at all.
-func retryBusy(ctx context.Context, limit time.Duration, fn func() error) error {
-	deadline := time.Now().Add(limit)
-	pause := time.NewTimer(0)
-	defer pause.Stop()
-	for {
-		err := fn()
-		if err == nil || !isBusy(err) || time.Now().After(deadline) {
-			return err
-		}
-		pause.Reset(time.Millisecond)
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w while waiting for the database lock", context.Cause(ctx))
-		case <-pause.C:
-		}
-	}
-}
-
-// Path returns the absolute path of the database file.
-func (d *DB) Path() string { return d.path }
-
-// Close ends all connections. It is idempotent; later calls of the other
-// methods fail with errs.ErrClosed.
+// Close ends all connections that Open made. It is idempotent; later calls of
+// the other methods fail with errs.ErrClosed.
 func (d *DB) Close() error {
 	if d.closed.Swap(true) {
 		return nil
 	}
-	// The writer goes last: the last connection to leave folds the log into
-	// the file, and a reader may not.
-	return errors.Join(d.read.Close(), d.write.Close())
+	if d.dialect == SQLite {
+		d.readers.close()
+		d.group.writer.close()
+	}
+	var list []error
+	for _, pool := range d.own {
+		list = append(list, pool.Close())
+	}
+	return errors.Join(list...)
 }

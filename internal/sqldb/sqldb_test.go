@@ -2,7 +2,6 @@ package sqldb_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -32,7 +31,7 @@ func open(t testing.TB, opts *sqldb.Options) *sqldb.DB {
 
 func execSQL(t testing.TB, db *sqldb.DB, query string, args ...any) {
 	t.Helper()
-	require.NoError(t, db.Tx(t.Context(), func(tx *sql.Tx) error {
+	require.NoError(t, db.Tx(t.Context(), func(tx *sqldb.Tx) error {
 		_, err := tx.ExecContext(t.Context(), query, args...)
 		return err
 	}))
@@ -48,7 +47,7 @@ func TestOpenSetsThePragmas(t *testing.T) {
 		}
 		for pragma, value := range want {
 			var got string
-			require.NoError(t, db.Tx(t.Context(), func(tx *sql.Tx) error {
+			require.NoError(t, db.Tx(t.Context(), func(tx *sqldb.Tx) error {
 				return tx.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got)
 			}))
 			require.Equal(t, value, got, pragma)
@@ -128,14 +127,14 @@ func TestTxCommitsAndRollsBack(t *testing.T) {
 	db := open(t, nil)
 	execSQL(t, db, `CREATE TABLE t (a INTEGER PRIMARY KEY, b REFERENCES t(a))`)
 	sentinel := errors.New("stop")
-	err := db.Tx(t.Context(), func(tx *sql.Tx) error {
+	err := db.Tx(t.Context(), func(tx *sqldb.Tx) error {
 		_, err := tx.ExecContext(t.Context(), `INSERT INTO t (a) VALUES (1)`)
 		require.NoError(t, err)
 		return sentinel
 	})
 	require.ErrorIs(t, err, sentinel)
 	require.PanicsWithValue(t, "stop", func() {
-		_ = db.Tx(t.Context(), func(tx *sql.Tx) error {
+		_ = db.Tx(t.Context(), func(tx *sqldb.Tx) error {
 			_, err := tx.ExecContext(t.Context(), `INSERT INTO t (a) VALUES (2)`)
 			require.NoError(t, err)
 			panic("stop")
@@ -143,13 +142,13 @@ func TestTxCommitsAndRollsBack(t *testing.T) {
 	})
 	execSQL(t, db, `INSERT INTO t (a) VALUES (3)`) // fails if a transaction is still open
 	var sum int
-	require.NoError(t, db.View(t.Context(), func(tx *sql.Tx) error {
+	require.NoError(t, db.View(t.Context(), func(tx *sqldb.Tx) error {
 		return tx.QueryRowContext(t.Context(), `SELECT SUM(a) FROM t`).Scan(&sum)
 	}))
 	require.Equal(t, 3, sum)
 
 	insert := func(query string) error {
-		return db.Tx(t.Context(), func(tx *sql.Tx) error {
+		return db.Tx(t.Context(), func(tx *sqldb.Tx) error {
 			_, err := tx.ExecContext(t.Context(), query)
 			return err
 		})
@@ -164,7 +163,7 @@ func TestViewIsOneSnapshotAndReadOnly(t *testing.T) {
 	t.Parallel()
 	db := open(t, nil)
 	execSQL(t, db, `CREATE TABLE t (a)`)
-	require.NoError(t, db.View(t.Context(), func(tx *sql.Tx) error {
+	require.NoError(t, db.View(t.Context(), func(tx *sqldb.Tx) error {
 		var before, after int
 		require.NoError(t, tx.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM t`).Scan(&before))
 		execSQL(t, db, `INSERT INTO t (a) VALUES (1)`) // the writer does not wait for the reader
@@ -172,7 +171,7 @@ func TestViewIsOneSnapshotAndReadOnly(t *testing.T) {
 		require.Equal(t, before, after)
 		return nil
 	}))
-	err := db.View(t.Context(), func(tx *sql.Tx) error {
+	err := db.View(t.Context(), func(tx *sqldb.Tx) error {
 		_, err := tx.ExecContext(t.Context(), `INSERT INTO t (a) VALUES (2)`)
 		return err
 	})
@@ -184,7 +183,7 @@ func TestFullDatabaseIsUnavailable(t *testing.T) {
 	db := open(t, nil)
 	execSQL(t, db, `CREATE TABLE t (a)`)
 	execSQL(t, db, `PRAGMA max_page_count = 4`)
-	err := db.Tx(t.Context(), func(tx *sql.Tx) error {
+	err := db.Tx(t.Context(), func(tx *sqldb.Tx) error {
 		_, err := tx.ExecContext(t.Context(), `INSERT INTO t (a) VALUES (zeroblob(100000))`)
 		return err
 	})
@@ -210,7 +209,7 @@ func TestDamagedFileIsNamed(t *testing.T) {
 	db, err = sqldb.Open(t.Context(), fileURL(path), nil)
 	require.NoError(t, err)
 	defer db.Close()
-	err = db.View(t.Context(), func(tx *sql.Tx) error {
+	err = db.View(t.Context(), func(tx *sqldb.Tx) error {
 		var a string
 		return tx.QueryRowContext(t.Context(), `SELECT a FROM t`).Scan(&a)
 	})
@@ -231,9 +230,9 @@ func TestLockIsWaitedForWithinTheLimits(t *testing.T) {
 	require.NoError(t, err)
 	defer patient.Close()
 
-	nothing := func(*sql.Tx) error { return nil }
+	nothing := func(*sqldb.Tx) error { return nil }
 	waited := make(chan error, 1)
-	require.NoError(t, holder.Tx(t.Context(), func(*sql.Tx) error {
+	require.NoError(t, holder.Tx(t.Context(), func(*sqldb.Tx) error {
 		err := impatient.Tx(t.Context(), nothing)
 		require.ErrorIs(t, err, errs.ErrUnavailable)
 		require.ErrorContains(t, err, "lock")
@@ -255,30 +254,42 @@ func TestCanceledStatementAnswersTheContext(t *testing.T) {
 	db := open(t, nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	err := db.View(ctx, func(tx *sql.Tx) error {
+	err := db.View(ctx, func(tx *sqldb.Tx) error {
 		var n int
 		return tx.QueryRowContext(ctx, `WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT COUNT(*) FROM c`).Scan(&n)
 	})
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
-func TestPreparedStatementsRunInTx(t *testing.T) {
+func TestStatementsBeyondThoseKeptPrepared(t *testing.T) {
 	t.Parallel()
 	db := open(t, nil)
 	execSQL(t, db, `CREATE TABLE t (a)`)
-	stmt, err := db.Prepare(t.Context(), `INSERT INTO t (a) VALUES (?)`)
-	require.NoError(t, err)
-	for i := range 3 {
-		require.NoError(t, db.Tx(t.Context(), func(tx *sql.Tx) error {
-			_, err := tx.StmtContext(t.Context(), stmt).ExecContext(t.Context(), i)
-			return err
+	for range 2 { // the second time most are prepared
+		require.NoError(t, db.Tx(t.Context(), func(tx *sqldb.Tx) error {
+			for i := range 600 {
+				if _, err := tx.ExecContext(t.Context(), fmt.Sprintf(`INSERT INTO t (a) VALUES (?+%d)`, i), 1); err != nil {
+					return err
+				}
+			}
+			return nil
 		}))
 	}
-	var n int
-	require.NoError(t, db.Read().QueryRowContext(t.Context(), `SELECT COUNT(*) FROM t`).Scan(&n))
-	require.Equal(t, 3, n)
-	_, err = db.Prepare(t.Context(), `no sql`)
+	var n, sum int
+	require.NoError(t, db.View(t.Context(), func(tx *sqldb.Tx) error {
+		return tx.QueryRowContext(t.Context(), `SELECT COUNT(*), SUM(a) FROM t`).Scan(&n, &sum)
+	}))
+	require.Equal(t, 1200, n)
+	require.Equal(t, 2*600*601/2, sum)
+	err := db.Tx(t.Context(), func(tx *sqldb.Tx) error {
+		_, err := tx.ExecContext(t.Context(), `no sql`)
+		return err
+	})
 	require.Error(t, err)
+	err = db.Tx(t.Context(), func(tx *sqldb.Tx) error {
+		return tx.QueryRowContext(t.Context(), `no sql`).Scan(&n)
+	})
+	require.ErrorContains(t, err, "syntax")
 }
 
 func TestClosed(t *testing.T) {
@@ -286,10 +297,8 @@ func TestClosed(t *testing.T) {
 	db := open(t, nil)
 	require.NoError(t, db.Close())
 	require.NoError(t, db.Close())
-	_, err := db.Prepare(t.Context(), `SELECT 1`)
-	require.ErrorIs(t, err, errs.ErrClosed)
-	require.ErrorIs(t, db.Tx(t.Context(), func(*sql.Tx) error { return nil }), errs.ErrClosed)
-	require.ErrorIs(t, db.View(t.Context(), func(*sql.Tx) error { return nil }), errs.ErrClosed)
+	require.ErrorIs(t, db.Tx(t.Context(), func(*sqldb.Tx) error { return nil }), errs.ErrClosed)
+	require.ErrorIs(t, db.View(t.Context(), func(*sqldb.Tx) error { return nil }), errs.ErrClosed)
 }
 
 func TestConcurrentWritersOfOneFileLoseNothing(t *testing.T) {
@@ -312,7 +321,7 @@ func TestConcurrentWritersOfOneFileLoseNothing(t *testing.T) {
 				}
 				defer db.Close()
 				for range each { // read, then write: loses updates unless BEGIN takes the lock
-					err := db.Tx(t.Context(), func(tx *sql.Tx) error {
+					err := db.Tx(t.Context(), func(tx *sqldb.Tx) error {
 						var n int
 						if err := tx.QueryRowContext(t.Context(), `SELECT n FROM t`).Scan(&n); err != nil {
 							return err
@@ -343,7 +352,7 @@ func steps(n int) fstest.MapFS {
 	fsys := fstest.MapFS{}
 	for i := 1; i <= n; i++ {
 		text := fmt.Sprintf("CREATE TABLE mw_t%d (a); INSERT INTO mw_t1 (a) VALUES (%d);", i, i)
-		fsys[fmt.Sprintf("%04d_step.sql", i)] = &fstest.MapFile{Data: []byte(text)}
+		fsys[fmt.Sprintf("sqlite/%04d_step.sql", i)] = &fstest.MapFile{Data: []byte(text)}
 	}
 	return fsys
 }

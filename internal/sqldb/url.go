@@ -19,20 +19,18 @@ import (
 // "sqlite:" may also be an absolute path itself, which lets a program write
 // "sqlite:" + filepath.ToSlash(path) on every system. The path is
 // percent-decoded, so a '%', '?' or '#' in a file name is written %25, %3F or
-// %23. The error of an unusable URL is errs.ErrInvalid, that of a PostgreSQL
-// URL or an in-memory database errs.ErrUnsupported. No error repeats more of a
-// foreign URL than its scheme, because the rest may hold a password.
+// %23. The error of an unusable URL is errs.ErrInvalid, that of an in-memory
+// database errs.ErrUnsupported. No error repeats more of a foreign URL
+// than its scheme, because the rest may hold a password.
 func ParseURL(rawURL string) (path string, err error) {
 	scheme, rest, ok := strings.Cut(rawURL, ":")
 	if !ok {
-		return "", fmt.Errorf("the database URL has no scheme: want sqlite:///absolute/path.db or sqlite:relative/path.db: %w", errs.ErrInvalid)
+		return "", fmt.Errorf("the database URL has no scheme: want sqlite:///absolute/path.db, sqlite:relative/path.db or postgres://user@host/database: %w", errs.ErrInvalid)
 	}
 	switch strings.ToLower(scheme) {
 	case "sqlite":
-	case "postgres", "postgresql":
-		return "", fmt.Errorf("PostgreSQL is not supported in this version: use sqlite:///absolute/path.db: %w", errs.ErrUnsupported)
 	default:
-		return "", fmt.Errorf("the database URL has the scheme %q: want sqlite:///absolute/path.db or sqlite:relative/path.db: %w", printable(scheme), errs.ErrInvalid)
+		return "", fmt.Errorf("the database URL has the scheme %q: want sqlite:///absolute/path.db, sqlite:relative/path.db or postgres://user@host/database: %w", printable(scheme), errs.ErrInvalid)
 	}
 	if after, found := strings.CutPrefix(rest, "//"); found {
 		if !strings.HasPrefix(after, "/") {

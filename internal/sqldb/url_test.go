@@ -53,8 +53,8 @@ func TestParseURLErrors(t *testing.T) {
 		"sqlite:///a%00.db":       {errs.ErrInvalid, "control"},
 		"sqlite:///a%ff.db":       {errs.ErrInvalid, "UTF-8"},
 		"sqlite::memory:":         {errs.ErrUnsupported, "in-memory"},
-		"postgres://u:secret@h/d": {errs.ErrUnsupported, "PostgreSQL"},
-		"postgresql://h/d":        {errs.ErrUnsupported, "PostgreSQL"},
+		"postgres://u:secret@h/d": {errs.ErrInvalid, "scheme"},
+		"postgresql://h/d":        {errs.ErrInvalid, "scheme"},
 		"mysql://u:secret@h/d":    {errs.ErrInvalid, "mysql"},
 	} {
 		_, err := sqldb.ParseURL(url)

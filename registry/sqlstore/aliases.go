@@ -7,13 +7,14 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/millwright-ml/millwright/internal/sqldb"
 	"github.com/millwright-ml/millwright/registry"
 )
 
 // MoveAlias implements registry.Store.
 func (s *Store) MoveAlias(ctx context.Context, m registry.Move, expect int) (registry.Move, error) {
-	m.Seq, m.From = 0, 0
-	err := s.db.Tx(ctx, func(tx *sql.Tx) error {
+	err := s.db.Tx(ctx, func(tx *sqldb.Tx) error {
+		m.Seq, m.From = 0, 0
 		var model, target, at sql.NullInt64
 		err := tx.QueryRowContext(ctx, `
 			SELECT m.id,

@@ -31,7 +31,7 @@ var (
 	ErrClosed = errs.ErrClosed
 )
 
-//go:embed migrations/*.sql
+//go:embed migrations
 var migrations embed.FS
 
 // Options configures a Store; nil takes every default.
@@ -61,6 +61,9 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	var o Options
 	if opts != nil {
 		o = *opts
+	}
+	if sqldb.IsPostgresURL(url) {
+		return nil, fmt.Errorf("registry/sqlstore: PostgreSQL is not supported in this version, use sqlite:///absolute/path.db: %w", ErrUnsupported)
 	}
 	db, err := sqldb.Open(ctx, url, &sqldb.Options{FullSync: true, BusyTimeout: o.BusyTimeout, Readers: o.Readers})
 	if err != nil {
@@ -104,7 +107,7 @@ func (s *Store) explain(ctx context.Context, err error) error {
 	case err == nil:
 		return nil
 	case s.closed.Load():
-		return fmt.Errorf("database %q: %w", s.db.Path(), ErrClosed)
+		return fmt.Errorf("database %q: %w", s.db.Name(), ErrClosed)
 	case ctx.Err() != nil:
 		// The engine calls it an interrupted statement.
 		return context.Cause(ctx)

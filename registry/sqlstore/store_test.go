@@ -1,7 +1,6 @@
 package sqlstore_test
 
 import (
-	"database/sql"
 	"fmt"
 	"io/fs"
 	"os"
@@ -151,7 +150,7 @@ func tamper(t *testing.T, url string, statements ...string) {
 	t.Helper()
 	db, err := sqldb.Open(t.Context(), url, nil)
 	require.NoError(t, err)
-	require.NoError(t, db.Tx(t.Context(), func(tx *sql.Tx) error {
+	require.NoError(t, db.Tx(t.Context(), func(tx *sqldb.Tx) error {
 		for _, s := range statements {
 			if _, err := tx.ExecContext(t.Context(), s); err != nil {
 				return err

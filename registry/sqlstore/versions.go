@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millwright-ml/millwright/internal/sqldb"
 	"github.com/millwright-ml/millwright/registry"
 )
 
@@ -26,7 +27,7 @@ func (s *Store) CreateVersion(ctx context.Context, v *registry.Version) (*regist
 		return nil, err
 	}
 	var out *registry.Version
-	err = s.db.Tx(ctx, func(tx *sql.Tx) error {
+	err = s.db.Tx(ctx, func(tx *sqldb.Tx) error {
 		if v.Key != "" {
 			out, err = scanVersion(tx.QueryRowContext(ctx, selectVersion+`WHERE m.name = ? AND v.idem_key = ?`, v.Name, v.Key))
 			if !errors.Is(err, sql.ErrNoRows) {

@@ -1,82 +1,161 @@
 package sqlstore
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 
+	"github.com/millwright-ml/millwright/internal/sqldb"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
-// chunk is the number of rows of one multi-row INSERT: beyond about 50 the
-// engine gains nothing.
-const chunk = 50
-
-// tuples returns n times six parameters. They are anonymous because the driver
-// looks up numbered ones by name, each time through all of them.
-func tuples(n int) string {
-	return strings.Repeat("(?,?,?,?,?,?),", n-1) + "(?,?,?,?,?,?)"
+// errNoRun is the likely cause in every answer about a run that is not there.
+func errNoRun() error {
+	return fmt.Errorf("there is no such run in this database: %w", tracking.ErrNotFound)
 }
 
 // LogBatch implements tracking.Store.
 func (s *Store) LogBatch(ctx context.Context, id tracking.RunID, b tracking.Batch) error {
-	pending := s.keys.begin()
-	err := s.db.Tx(ctx, func(tx *sql.Tx) error {
-		w := batchWriter{store: s, tx: tx, keys: pending, id: id}
-		err := tx.StmtContext(ctx, s.stmt.findRun).QueryRowContext(ctx, string(id)).Scan(
-			&w.run.id, &w.run.params, &w.run.tags, &w.run.metrics, &w.run.inputs, &w.run.inputBytes)
-		if errors.Is(err, sql.ErrNoRows) {
-			return errNoRun()
+	if err := s.logBatch(ctx, id, &b); err != nil {
+		return fmt.Errorf("tracking/sqlstore: log batch to run %q: %w", id, err)
+	}
+	s.folder.note(ctx, id, len(b.Metrics))
+	return nil
+}
+
+func (s *Store) logBatch(ctx context.Context, id tracking.RunID, b *tracking.Batch) error {
+	points, err := s.pack(ctx, b.Metrics)
+	if err != nil {
+		return err
+	}
+	if len(b.Metrics) > 0 && !points.linked && len(b.Params)+len(b.Tags)+len(b.Inputs)+len(b.ModelInputs)+len(b.Outputs) == 0 {
+		stored, err := s.logMetrics(ctx, id, points)
+		if err != nil || stored {
+			return err
 		}
+		// The run is missing, deleted or near its limit: the long way tells.
+	}
+	keys, err := s.pairIDs(ctx, append(sortedKeys(b.Params), sortedKeys(b.Tags)...))
+	if err != nil {
+		return err
+	}
+	return s.db.Tx(ctx, func(tx *sqldb.Tx) error {
+		w := batchWriter{store: s, tx: tx, keys: keys, id: id}
+		return w.write(ctx, b, points)
+	})
+}
+
+// packed are the metrics of a batch on their way into mw_metric_log.
+type packed struct {
+	ids    []int64 // of the keys
+	nKeys  int
+	data   []byte
+	linked bool // some measure a logged model
+}
+
+func (s *Store) pack(ctx context.Context, metrics []tracking.Metric) (packed, error) {
+	if len(metrics) == 0 {
+		return packed{}, nil
+	}
+	ids, err := s.keyIDs(ctx, len(metrics), func(i int) string { return metrics[i].Key })
+	if err != nil {
+		return packed{}, err
+	}
+	p := packed{ids: ids}
+	p.data, p.nKeys = encodeLog(metrics, ids)
+	for i := range metrics {
+		p.linked = p.linked || metrics[i].Link != nil
+	}
+	return p, nil
+}
+
+// keySlack is what servers that share a PostgreSQL database may add to a run
+// between the moment when one of them counts its keys and the one when it
+// writes: there the short way stops so far before the limit.
+const keySlack = 32 * tracking.MaxBatchMetrics
+
+// logMetrics is the short way of a batch of metrics alone: one statement. It
+// stores nothing when the run is missing or deleted, or when it may come to
+// its limit of keys, which counts those of each waiting batch as new.
+func (s *Store) logMetrics(ctx context.Context, id tracking.RunID, p packed) (stored bool, err error) {
+	limit := tracking.MaxRunMetricKeys
+	if s.dialect == sqldb.Postgres {
+		limit -= keySlack
+	}
+	err = s.db.Single(ctx, func(tx *sqldb.Tx) error {
+		result, err := tx.ExecContext(ctx, `
+			INSERT INTO mw_metric_log (run, n_keys, data)
+			SELECT r.id, CAST(? AS bigint), ? FROM mw_run r
+			WHERE r.run_id = ? AND r.deleted_ms IS NULL
+			AND r.n_metrics + (SELECT COALESCE(SUM(l.n_keys), 0) FROM mw_metric_log l WHERE l.run = r.id) <= CAST(? AS bigint)`,
+			p.nKeys, p.data, string(id), limit-p.nKeys)
 		if err != nil {
 			return err
 		}
-		before := w.run
-		// Params first: the one thing that is refused for its content.
-		if err := w.params(ctx, b.Params); err != nil {
-			return err
-		}
-		if err := w.tags(ctx, b.Tags); err != nil {
-			return err
-		}
-		if err := w.inputs(ctx, b.Inputs); err != nil {
-			return err
-		}
-		if err := w.metrics(ctx, b.Metrics); err != nil {
-			return err
-		}
-		if w.run == before {
-			return nil
-		}
-		return w.count(ctx)
+		n, err := result.RowsAffected()
+		stored = n > 0
+		return err
 	})
-	if err != nil {
-		return fmt.Errorf("tracking/sqlstore: log batch to run %q: %w", id, err)
-	}
-	s.keys.commit(pending)
-	return nil
+	return stored, err
 }
 
 // runRow is a run's row id and what it holds.
 type runRow struct {
-	id                            int64
-	params, tags, metrics, inputs int
-	inputBytes                    int64
+	id                                    int64
+	params, tags, inputs, models, outputs int
+	inputBytes                            int64
 }
 
 // batchWriter adds to one run in one transaction.
 type batchWriter struct {
 	store *Store
-	tx    *sql.Tx
-	keys  *pendingKeys
+	tx    *sqldb.Tx
+	keys  map[string]int64 // of the params and tags
 	id    tracking.RunID
 	run   runRow
+}
+
+func (w *batchWriter) write(ctx context.Context, b *tracking.Batch, points packed) error {
+	var deleted sql.NullInt64
+	err := w.tx.QueryRowContext(ctx, `
+		SELECT id, deleted_ms, n_params, n_tags, n_inputs, n_models, n_outputs, input_bytes
+		FROM mw_run WHERE run_id = ?`+w.store.dialect.Lock(), string(w.id)).Scan(
+		&w.run.id, &deleted, &w.run.params, &w.run.tags, &w.run.inputs, &w.run.models, &w.run.outputs, &w.run.inputBytes)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return errNoRun()
+	case err != nil:
+		return err
+	case deleted.Valid:
+		return errNotActive("the run")
+	}
+	before := w.run
+	// Params first: the one thing that is refused for its content.
+	if err := w.params(ctx, b.Params); err != nil {
+		return err
+	}
+	if err := w.tags(ctx, b.Tags); err != nil {
+		return err
+	}
+	if err := w.inputs(ctx, b.Inputs); err != nil {
+		return err
+	}
+	if err := w.models(ctx, b.ModelInputs, b.Outputs); err != nil {
+		return err
+	}
+	if err := w.metrics(ctx, points); err != nil {
+		return err
+	}
+	if points.linked {
+		if err := w.modelMetrics(ctx, b.Metrics); err != nil {
+			return err
+		}
+	}
+	if w.run == before {
+		return nil
+	}
+	return w.count(ctx)
 }
 
 // count checks the limits of the run and stores its counters.
@@ -87,199 +166,122 @@ func (w *batchWriter) count(ctx context.Context) error {
 	}{
 		{"params", w.run.params, tracking.MaxRunParams},
 		{"tags", w.run.tags, tracking.MaxRunTags},
-		{"metric keys", w.run.metrics, tracking.MaxRunMetricKeys},
-		{"inputs", w.run.inputs, tracking.MaxRunInputs},
+		{"dataset inputs", w.run.inputs, tracking.MaxRunInputs},
+		{"model inputs", w.run.models, tracking.MaxRunInputs},
+		{"outputs", w.run.outputs, tracking.MaxRunOutputs},
 		{"bytes of input descriptions", int(w.run.inputBytes), tracking.MaxRunInputBytes},
 	} {
 		if c.have > c.limit {
-			return fmt.Errorf("the run would have %d %s, the limit is %d: %w", c.have, c.what, c.limit, tracking.ErrInvalid)
+			return errLimit(c.have, c.what, c.limit)
 		}
 	}
 	r := w.run
-	_, err := w.tx.StmtContext(ctx, w.store.stmt.countRun).ExecContext(ctx, r.params, r.tags, r.metrics, r.inputs, r.inputBytes, r.id)
+	_, err := w.tx.ExecContext(ctx, `
+		UPDATE mw_run SET n_params = ?, n_tags = ?, n_inputs = ?, n_models = ?, n_outputs = ?, input_bytes = ? WHERE id = ?`,
+		r.params, r.tags, r.inputs, r.models, r.outputs, r.inputBytes, r.id)
 	return err
+}
+
+func errLimit(have int, what string, limit int) error {
+	return fmt.Errorf("the run would have %d %s, the limit is %d: %w", have, what, limit, tracking.ErrInvalid)
 }
 
 // params adds those that the run does not have and refuses to change others.
 func (w *batchWriter) params(ctx context.Context, params map[string]string) error {
-	values, err := w.stored(ctx, w.store.stmt.params, params)
+	values, err := w.stored(ctx, "mw_param", params)
 	if err != nil {
 		return err
 	}
-	add := map[int64]string{}
-	for _, key := range slices.Sorted(maps.Keys(params)) { // the first conflict is the same each time
-		id, value := w.keys.ids[key], params[key]
+	var args []any
+	for _, key := range sortedKeys(params) { // the first conflict is the same each time
+		id, value := w.keys[key], params[key]
 		old, exists := values[id]
 		if exists && old != value {
 			return &tracking.ParamConflictError{Run: w.id, Key: key, Old: old, New: value}
 		}
 		if !exists {
-			add[id] = value
+			args = append(args, w.run.id, id, value)
+			w.run.params++
 		}
 	}
-	w.run.params += len(add)
-	return w.write(ctx, w.store.stmt.addParams, add)
+	return insertRows(ctx, w.tx, `INSERT INTO mw_param (run, key, value)`, ``, 3, args)
 }
 
 func (w *batchWriter) tags(ctx context.Context, tags map[string]string) error {
-	values, err := w.stored(ctx, w.store.stmt.tags, tags)
+	values, err := w.stored(ctx, "mw_tag", tags)
 	if err != nil {
 		return err
 	}
-	set := map[int64]string{}
-	for key, value := range tags {
-		id := w.keys.ids[key]
+	var args []any
+	for _, key := range sortedKeys(tags) {
+		id, value := w.keys[key], tags[key]
 		old, exists := values[id]
 		if !exists {
 			w.run.tags++
 		}
 		if !exists || old != value {
-			set[id] = value
+			args = append(args, w.run.id, id, value)
 		}
 	}
-	return w.write(ctx, w.store.stmt.setTags, set)
+	return insertRows(ctx, w.tx, `INSERT INTO mw_tag (run, key, value)`, `ON CONFLICT (run, key) DO UPDATE SET value = excluded.value`, 3, args)
 }
 
 // stored reads what the run has under the keys of a param or tag batch, by key
 // id.
-func (w *batchWriter) stored(ctx context.Context, read *sql.Stmt, pairs map[string]string) (map[int64]string, error) {
+func (w *batchWriter) stored(ctx context.Context, table string, pairs map[string]string) (map[int64]string, error) {
+	values := make(map[int64]string, len(pairs))
 	if len(pairs) == 0 {
-		return nil, nil
+		return values, nil
 	}
-	keys := slices.Sorted(maps.Keys(pairs))
-	if err := w.keys.resolve(ctx, w.tx, &w.store.stmt, keys); err != nil {
-		return nil, err
+	ids := make([]int64, 0, len(pairs))
+	for key := range pairs {
+		ids = append(ids, w.keys[key])
 	}
-	ids := make([]int64, len(keys))
-	for i, key := range keys {
-		ids[i] = w.keys.ids[key]
-	}
-	rows, err := w.tx.StmtContext(ctx, read).QueryContext(ctx, w.run.id, jsonInts(ids))
-	if err != nil {
-		return nil, err
-	}
-	values := make(map[int64]string, len(keys))
-	err = drainRows(rows, func(rows *sql.Rows) error {
+	d := w.store.dialect
+	err := eachRow(ctx, w.tx, `SELECT key, value FROM `+table+` WHERE run = ? AND `+d.In("key"), []any{w.run.id, d.Ints(ids)}, func(rows *sql.Rows) error {
 		var key int64
 		var value string
-		if err := rows.Scan(&key, &value); err != nil {
-			return err
-		}
+		err := rows.Scan(&key, &value)
 		values[key] = value
-		return nil
+		return err
 	})
 	return values, err
 }
 
-// write hands all pairs to one statement, as a JSON object.
-func (w *batchWriter) write(ctx context.Context, stmt *sql.Stmt, pairs map[int64]string) error {
-	if len(pairs) == 0 {
+// metrics adds the points to the log of the run, whose row is locked. Where
+// the run may come to its limit of keys the log is folded first, which makes
+// the count exact.
+func (w *batchWriter) metrics(ctx context.Context, p packed) error {
+	if len(p.ids) == 0 {
 		return nil
 	}
-	object, err := json.Marshal(pairs)
-	if err != nil {
+	var have, waiting int
+	count := func() error {
+		return w.tx.QueryRowContext(ctx, `
+			SELECT n_metrics, (SELECT COALESCE(SUM(n_keys), 0) FROM mw_metric_log WHERE run = r.id) FROM mw_run r WHERE id = ?`,
+			w.run.id).Scan(&have, &waiting)
+	}
+	if err := count(); err != nil {
 		return err
 	}
-	_, err = w.tx.StmtContext(ctx, stmt).ExecContext(ctx, w.run.id, string(object))
+	if have+waiting+p.nKeys > tracking.MaxRunMetricKeys-keySlack && waiting > 0 {
+		if err := w.store.foldRun(ctx, w.tx, w.run.id); err != nil {
+			return err
+		}
+		if err := count(); err != nil {
+			return err
+		}
+	}
+	if have+p.nKeys > tracking.MaxRunMetricKeys {
+		d, known := w.store.dialect, 0
+		err := w.tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM mw_latest WHERE run = ? AND `+d.In("key"), w.run.id, d.Ints(p.ids)).Scan(&known)
+		if err != nil {
+			return err
+		}
+		if have += p.nKeys - known; have > tracking.MaxRunMetricKeys {
+			return errLimit(have, "metric keys", tracking.MaxRunMetricKeys)
+		}
+	}
+	_, err := w.tx.ExecContext(ctx, `INSERT INTO mw_metric_log (run, n_keys, data) VALUES (?, ?, ?)`, w.run.id, p.nKeys, p.data)
 	return err
-}
-
-// metrics adds the points and moves the latest ones.
-func (w *batchWriter) metrics(ctx context.Context, metrics []tracking.Metric) error {
-	if len(metrics) == 0 {
-		return nil
-	}
-	keys := make([]string, len(metrics))
-	for i := range metrics {
-		keys[i] = metrics[i].Key
-	}
-	if err := w.keys.resolve(ctx, w.tx, &w.store.stmt, keys); err != nil {
-		return err
-	}
-	rows := make([]pointRow, len(metrics))
-	for i := range metrics {
-		rows[i] = newPointRow(w.keys.ids[metrics[i].Key], &metrics[i])
-	}
-	// In the order of the primary key the engine appends instead of searching,
-	// and the points of a key lie together.
-	slices.SortFunc(rows, func(a, b pointRow) int {
-		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.tsMS, b.tsMS), cmp.Compare(a.step, b.step))
-	})
-	if err := w.insert(ctx, w.store.stmt.points, w.store.stmt.point, rows); err != nil {
-		return err
-	}
-	return w.latest(ctx, rows)
-}
-
-// latest replaces the latest points that the batch, sorted by key, exceeds.
-func (w *batchWriter) latest(ctx context.Context, rows []pointRow) error {
-	var best []pointRow // the greatest of each key, in the order of the keys
-	for _, row := range rows {
-		switch last := len(best) - 1; {
-		case last < 0 || best[last].key != row.key:
-			best = append(best, row)
-		case row.newerThan(best[last]):
-			best[last] = row
-		}
-	}
-	ids := make([]int64, len(best))
-	for i := range best {
-		ids[i] = best[i].key
-	}
-	stored, err := w.tx.StmtContext(ctx, w.store.stmt.latest).QueryContext(ctx, w.run.id, jsonInts(ids))
-	if err != nil {
-		return err
-	}
-	known := make(map[int64]pointRow, len(best))
-	err = drainRows(stored, func(rows *sql.Rows) error {
-		var p pointRow
-		if err := rows.Scan(&p.key, &p.tsMS, &p.step, &p.value, &p.isNaN); err != nil {
-			return err
-		}
-		known[p.key] = p
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	newer := best[:0]
-	for _, row := range best {
-		old, exists := known[row.key]
-		if !exists {
-			w.run.metrics++
-		}
-		if !exists || row.newerThan(old) {
-			newer = append(newer, row)
-		}
-	}
-	return w.insert(ctx, w.store.stmt.setLatestMany, w.store.stmt.setLatest, newer)
-}
-
-// newerThan is tracking.Metric.NewerThan on the columns.
-func (p pointRow) newerThan(o pointRow) bool {
-	return cmp.Or(
-		cmp.Compare(p.step, o.step), cmp.Compare(p.tsMS, o.tsMS),
-		cmp.Compare(p.value, o.value), cmp.Compare(p.isNaN, o.isNaN),
-	) > 0
-}
-
-// insert writes rows by many at a time and the rest one by one.
-func (w *batchWriter) insert(ctx context.Context, many, one *sql.Stmt, rows []pointRow) error {
-	args := make([]any, 0, 6*chunk)
-	var run any = w.run.id
-	for len(rows) > 0 {
-		stmt, n := one, 1
-		if len(rows) >= chunk {
-			stmt, n = many, chunk
-		}
-		args = args[:0]
-		for _, p := range rows[:n] {
-			args = append(args, run, p.key, p.tsMS, p.step, p.value, p.isNaN)
-		}
-		if _, err := w.tx.StmtContext(ctx, stmt).ExecContext(ctx, args...); err != nil {
-			return err
-		}
-		rows = rows[n:]
-	}
-	return nil
 }

@@ -3,11 +3,12 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 
+	"github.com/millwright-ml/millwright/internal/sqldb"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -16,99 +17,108 @@ import (
 const maxCachedKeys = 1 << 16
 
 // keyCache remembers ids of mw_key. Rows of that table never change, so an
-// entry is right for ever, in every process, once its transaction committed.
+// entry is right for ever, in every process. Keys are given out in a
+// transaction of their own, before the one that uses them.
 type keyCache struct {
-	mu  sync.Mutex
+	mu  sync.RWMutex
 	ids map[string]int64
 }
 
-// pendingKeys are ids seen in one transaction, which may still roll back.
-type pendingKeys struct {
-	cache *keyCache
-	ids   map[string]int64 // of the keys in use
-	fresh map[string]int64 // of those, what the cache lacks
-}
-
-func (c *keyCache) begin() *pendingKeys {
-	return &pendingKeys{cache: c, ids: map[string]int64{}}
-}
-
-// commit makes the ids of a committed transaction known.
-func (c *keyCache) commit(p *pendingKeys) {
-	if len(p.fresh) == 0 {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ids == nil || len(c.ids)+len(p.fresh) > maxCachedKeys {
-		c.ids = make(map[string]int64, len(p.fresh))
-	}
-	maps.Copy(c.ids, p.fresh)
-}
-
-// resolve finds the ids of the keys and gives out those that are missing;
-// afterwards p.ids has them all.
-func (p *pendingKeys) resolve(ctx context.Context, tx *sql.Tx, stmt *statements, keys []string) error {
-	var unknown []string
-	p.cache.mu.Lock()
-	for _, key := range keys {
-		if _, seen := p.ids[key]; seen {
+// lookup fills in the ids of the keys that are cached and returns the others.
+func (c *keyCache) lookup(ids []int64, key func(int) string) (unknown []string) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for i := range ids {
+		k := key(i)
+		if i > 0 && k == key(i-1) {
+			ids[i] = ids[i-1]
 			continue
 		}
-		id, cached := p.cache.ids[key]
-		p.ids[key] = id // 0 for the moment, when it is not cached
-		if !cached {
-			unknown = append(unknown, key)
+		id, ok := c.ids[k]
+		if !ok {
+			unknown = append(unknown, k)
 		}
+		ids[i] = id
 	}
-	p.cache.mu.Unlock()
-	if len(unknown) == 0 {
-		return nil
-	}
-	if p.fresh == nil {
-		p.fresh = map[string]int64{}
-	}
-	if err := p.read(ctx, tx, stmt.findKeys, unknown); err != nil {
-		return err
-	}
-	missing := unknown[:0]
-	for _, key := range unknown {
-		if p.ids[key] == 0 {
-			missing = append(missing, key)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	if err := p.read(ctx, tx, stmt.addKeys, missing); err != nil {
-		return err
-	}
-	for _, key := range missing {
-		if p.ids[key] == 0 { // the engine knows it by other bytes
-			return fmt.Errorf("key %q is not valid text: %w", key, tracking.ErrInvalid)
-		}
-	}
-	return nil
+	return unknown
 }
 
-// read runs a statement that takes keys as a JSON array and returns rows of
-// key and id.
-func (p *pendingKeys) read(ctx context.Context, tx *sql.Tx, stmt *sql.Stmt, keys []string) error {
-	list, err := json.Marshal(keys)
-	if err != nil {
-		return err
+func (c *keyCache) add(found map[string]int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ids == nil || len(c.ids)+len(found) > maxCachedKeys {
+		c.ids = make(map[string]int64, len(found))
 	}
-	rows, err := tx.StmtContext(ctx, stmt).QueryContext(ctx, string(list))
-	if err != nil {
-		return err
+	maps.Copy(c.ids, found)
+}
+
+// keyIDs returns the ids of n keys and gives out those that are missing.
+func (s *Store) keyIDs(ctx context.Context, n int, key func(int) string) ([]int64, error) {
+	if n == 0 {
+		return nil, nil
 	}
-	return drainRows(rows, func(rows *sql.Rows) error {
-		var key string
-		var id int64
-		if err := rows.Scan(&key, &id); err != nil {
+	ids := make([]int64, n)
+	unknown := s.keys.lookup(ids, key)
+	if len(unknown) == 0 {
+		return ids, nil
+	}
+	slices.Sort(unknown) // everybody in one order, against deadlocks
+	found, err := s.addKeys(ctx, slices.Compact(unknown))
+	if err != nil {
+		return nil, err
+	}
+	s.keys.add(found)
+	for i := range ids {
+		if ids[i] == 0 {
+			ids[i] = found[key(i)]
+		}
+	}
+	return ids, nil
+}
+
+// pairIDs is keyIDs for a map, by key.
+func (s *Store) pairIDs(ctx context.Context, keys []string) (map[string]int64, error) {
+	ids, err := s.keyIDs(ctx, len(keys), func(i int) string { return keys[i] })
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]int64, len(keys))
+	for i, key := range keys {
+		out[key] = ids[i]
+	}
+	return out, nil
+}
+
+func (s *Store) addKeys(ctx context.Context, keys []string) (map[string]int64, error) {
+	found := make(map[string]int64, len(keys))
+	read := func(tx *sqldb.Tx) error {
+		return eachRow(ctx, tx, `SELECT key, id FROM mw_key WHERE `+s.dialect.In("key"), []any{s.dialect.Texts(keys)}, func(rows *sql.Rows) error {
+			var key string
+			var id int64
+			err := rows.Scan(&key, &id)
+			found[key] = id
+			return err
+		})
+	}
+	// After a start most keys are there, and no write lock is needed.
+	err := s.db.View(ctx, read)
+	if err != nil || len(found) == len(keys) {
+		return found, err
+	}
+	err = s.db.Tx(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO mw_key (key) SELECT k.value FROM `+s.dialect.EachText("k")+` WHERE true ON CONFLICT (key) DO NOTHING`, s.dialect.Texts(keys))
+		if err != nil {
 			return err
 		}
-		p.ids[key], p.fresh[key] = id, id
-		return nil
+		return read(tx)
 	})
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range keys {
+		if found[key] == 0 { // the engine knows it by other bytes
+			return nil, fmt.Errorf("key %q is not valid text: %w", key, tracking.ErrInvalid)
+		}
+	}
+	return found, nil
 }

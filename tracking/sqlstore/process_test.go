@@ -121,7 +121,10 @@ func startChild(t *testing.T, kind, path string, run tracking.RunID) (*exec.Cmd,
 func TestAcknowledgedBatchesSurviveKill(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "tracking.db")
-	const rounds = 5
+	rounds := 5
+	if os.Getenv("REQUIRE_REAL") == "1" {
+		rounds = 50
+	}
 	acknowledged := 0
 	for range rounds {
 		cmd, lines := startChild(t, "endless", path, "")
@@ -172,7 +175,7 @@ func interruptedRun(t *testing.T, client *tracking.Client) *tracking.Run {
 	exp, err := client.Experiment(t.Context(), "crash")
 	require.NoError(t, err)
 	var found []tracking.RunID
-	for info, err := range client.Runs(t.Context(), tracking.RunQuery{Experiment: exp.ID, Status: tracking.Running}) {
+	for info, err := range client.Runs(t.Context(), tracking.RunQuery{Experiments: []tracking.ExperimentID{exp.ID}, Filter: `attributes.status = 'RUNNING'`}) {
 		require.NoError(t, err)
 		found = append(found, info.ID)
 	}

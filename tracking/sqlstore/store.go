@@ -1,121 +1,167 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/millwright-ml/millwright/internal/sqldb"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
-//go:embed migrations/*.sql
+//go:embed migrations
 var migrations embed.FS
 
-// Options of Open. The zero value is ready, and so is a nil pointer.
+// line is the name of this schema among those that share a database.
+const line = "tracking"
+
+// Options of Open and New. The zero value is ready, and so is a nil pointer.
 type Options struct {
-	// FullSync makes every acknowledged write survive a power cut, at about
-	// 1.3 times the cost of a batch and 10 times that of a single point.
-	// Without it writes survive a crash or kill of the process, and a power
-	// cut may take the last ones. Default false.
+	// ArtifactRoot is the URI below which experiments without a location of
+	// their own keep their files: "<root>/<experiment>". Default
+	// "mlflow-artifacts:".
+	ArtifactRoot string
+
+	// FullSync makes every acknowledged write to an SQLite file survive a
+	// power cut, at about 1.3 times the cost of a batch and 10 times that of a
+	// single point. Without it writes survive a crash or kill of the process,
+	// and a power cut may take the last ones. Default false.
 	FullSync bool
 
-	// BusyTimeout is how long a write waits for other processes before it
-	// fails with tracking.ErrUnavailable. Default 30 s.
+	// BusyTimeout is how long a call waits for other processes, or for a
+	// PostgreSQL server that restarts, before it fails with
+	// tracking.ErrUnavailable. Default 30 s.
 	BusyTimeout time.Duration
+
+	// Connections is the greatest number of connections to PostgreSQL.
+	// Default 16.
+	Connections int
 }
 
-// Store is a tracking.Store in an SQLite file. It is safe for concurrent use
+func (o *Options) withDefaults() Options {
+	var out Options
+	if o != nil {
+		out = *o
+	}
+	out.ArtifactRoot = strings.TrimRight(cmp.Or(out.ArtifactRoot, "mlflow-artifacts:"), "/")
+	return out
+}
+
+func (o Options) sqldb() *sqldb.Options {
+	return &sqldb.Options{FullSync: o.FullSync, BusyTimeout: o.BusyTimeout, Connections: o.Connections}
+}
+
+// Dialect names the kind of database behind connections that New or Migrate
+// are given.
+type Dialect string
+
+// The dialects.
+const (
+	SQLite   Dialect = "sqlite"   // driver modernc.org/sqlite
+	Postgres Dialect = "postgres" // driver github.com/jackc/pgx/v5/stdlib
+)
+
+// Store is a tracking.Store in an SQL database. It is safe for concurrent use
 // and ends with Close.
 type Store struct {
-	db   *sqldb.DB
-	stmt statements
-	keys keyCache
+	db      *sqldb.DB
+	dialect sqldb.Dialect
+	root    string // of artifacts
+	keys    keyCache
+	folder  folder
 }
 
-var _ tracking.Store = (*Store)(nil)
+var (
+	_ tracking.Store         = (*Store)(nil)
+	_ tracking.Sampler       = (*Store)(nil)
+	_ tracking.InputSearcher = (*Store)(nil)
+)
 
-// Open opens the database that url names, "sqlite:///absolute/path.db" or
-// "sqlite:" and any path, with '%', '?' and '#' percent-encoded. It creates the
-// file when it is absent (its folder must exist) and brings its schema up to
-// date. A PostgreSQL URL is tracking.ErrUnsupported in this version, a missing
-// folder tracking.ErrNotFound, a file that is no database tracking.ErrInvalid,
-// a folder that cannot be written tracking.ErrUnavailable, a schema from a
-// newer version tracking.ErrUnsupported.
+// Open opens the database that url names, and brings its schema up to date:
+//
+//   - "sqlite:///absolute/path.db" or "sqlite:" and any path, with '%', '?' and
+//     '#' percent-encoded: a file, created when absent in a folder that exists
+//   - "postgres://user:password@host:port/database?parameters", also with the
+//     scheme postgresql or postgresql+psycopg2: an existing PostgreSQL database,
+//     version 13 or newer, encoding UTF8
+//
+// A URL that cannot be used and a file that is no database are
+// tracking.ErrInvalid; a missing folder or PostgreSQL database
+// tracking.ErrNotFound; a folder that cannot be written and a server that
+// cannot be reached tracking.ErrUnavailable; a schema from a newer version
+// tracking.ErrUnsupported.
 func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
-	var o Options
-	if opts != nil {
-		o = *opts
-	}
-	db, err := sqldb.Open(ctx, url, &sqldb.Options{FullSync: o.FullSync, BusyTimeout: o.BusyTimeout})
+	o := opts.withDefaults()
+	db, err := sqldb.Open(ctx, url, o.sqldb())
 	if err != nil {
 		return nil, fmt.Errorf("tracking/sqlstore: %w", err)
 	}
-	s := &Store{db: db}
-	files, err := fs.Sub(migrations, "migrations")
-	if err == nil {
-		err = sqldb.Migrate(ctx, db, "tracking", files)
+	if err := migrate(ctx, db); err != nil {
+		return nil, errors.Join(fmt.Errorf("tracking/sqlstore: open %q: %w", db.Name(), err), db.Close())
 	}
-	if err == nil {
-		err = s.stmt.prepare(ctx, db)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("tracking/sqlstore: open %q: %w", db.Path(), err), db.Close())
-	}
-	return s, nil
+	return newStore(db, o), nil
 }
 
-// Close closes the database. It is idempotent; afterwards every method answers
-// tracking.ErrClosed.
-func (s *Store) Close() error {
-	if err := s.db.Close(); err != nil {
-		return fmt.Errorf("tracking/sqlstore: close: %w", err)
+// New keeps its tables in a database that the application has open. The
+// connections are used as they are set up, and Close leaves them open; SQLite
+// should be in WAL mode with a busy timeout. New changes no schema: when that
+// is missing or older it answers tracking.ErrInvalid, and Migrate is to be
+// called, which a deployment may do apart from its servers.
+func New(ctx context.Context, pool *sql.DB, dialect Dialect, opts *Options) (*Store, error) {
+	o := opts.withDefaults()
+	db, err := sqldb.New(ctx, pool, sqldb.Dialect(dialect), o.sqldb())
+	if err == nil {
+		var files fs.FS
+		if files, err = fs.Sub(migrations, "migrations"); err == nil {
+			err = sqldb.Validate(ctx, db, line, files)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("tracking/sqlstore: %w", err)
+	}
+	return newStore(db, o), nil
+}
+
+// Migrate brings the schema in a database of the application up to date, in
+// one transaction. Any number of processes may call it at once. A schema from
+// a newer version is tracking.ErrUnsupported.
+func Migrate(ctx context.Context, pool *sql.DB, dialect Dialect) error {
+	db, err := sqldb.New(ctx, pool, sqldb.Dialect(dialect), nil)
+	if err == nil {
+		err = migrate(ctx, db)
+	}
+	if err != nil {
+		return fmt.Errorf("tracking/sqlstore: %w", err)
 	}
 	return nil
 }
 
-// statements are those of the writing connection that run often.
-type statements struct {
-	findRun, countRun                         *sql.Stmt
-	findKeys, addKeys                         *sql.Stmt
-	points, point                             *sql.Stmt
-	latest, setLatestMany, setLatest          *sql.Stmt
-	params, addParams, tags, setTags          *sql.Stmt
-	inputs, addInput, findDataset, addDataset *sql.Stmt
+func migrate(ctx context.Context, db *sqldb.DB) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	return sqldb.Migrate(ctx, db, line, files)
 }
 
-func (s *statements) prepare(ctx context.Context, db *sqldb.DB) error {
-	for _, p := range []struct {
-		stmt **sql.Stmt
-		text string
-	}{
-		{&s.findRun, `SELECT id, n_params, n_tags, n_metrics, n_inputs, input_bytes FROM mw_run WHERE run_id = ?`},
-		{&s.countRun, `UPDATE mw_run SET n_params = ?, n_tags = ?, n_metrics = ?, n_inputs = ?, input_bytes = ? WHERE id = ?`},
-		{&s.findKeys, `SELECT key, id FROM mw_key WHERE key IN (SELECT value FROM json_each(?))`},
-		{&s.addKeys, `INSERT INTO mw_key (key) SELECT value FROM json_each(?) RETURNING key, id`},
-		{&s.points, `INSERT OR IGNORE INTO mw_metric (run, key, ts_ms, step, value, is_nan) VALUES ` + tuples(chunk)},
-		{&s.point, `INSERT OR IGNORE INTO mw_metric (run, key, ts_ms, step, value, is_nan) VALUES ` + tuples(1)},
-		{&s.latest, `SELECT key, ts_ms, step, value, is_nan FROM mw_latest WHERE run = ? AND key IN (SELECT value FROM json_each(?))`},
-		{&s.setLatestMany, `INSERT OR REPLACE INTO mw_latest (run, key, ts_ms, step, value, is_nan) VALUES ` + tuples(chunk)},
-		{&s.setLatest, `INSERT OR REPLACE INTO mw_latest (run, key, ts_ms, step, value, is_nan) VALUES ` + tuples(1)},
-		{&s.params, `SELECT key, value FROM mw_param WHERE run = ? AND key IN (SELECT value FROM json_each(?))`},
-		{&s.addParams, `INSERT INTO mw_param (run, key, value) SELECT ?, key, value FROM json_each(?)`},
-		{&s.tags, `SELECT key, value FROM mw_tag WHERE run = ? AND key IN (SELECT value FROM json_each(?))`},
-		{&s.setTags, `INSERT OR REPLACE INTO mw_tag (run, key, value) SELECT ?, key, value FROM json_each(?)`},
-		{&s.inputs, `SELECT d.name, d.version, d.digest, i.context FROM mw_input i JOIN mw_dataset d ON d.id = i.dataset WHERE i.run = ?`},
-		{&s.findDataset, `SELECT id FROM mw_dataset WHERE hash = ?`},
-		{&s.addDataset, `INSERT INTO mw_dataset (hash, name, version, digest, source_type, source, schema, profile) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`},
-		{&s.addInput, `INSERT INTO mw_input (run, seq, dataset, context) VALUES (?, ?, ?, ?)`},
-	} {
-		stmt, err := db.Prepare(ctx, p.text)
-		if err != nil {
-			return err
-		}
-		*p.stmt = stmt // closed with its database
+func newStore(db *sqldb.DB, o Options) *Store {
+	s := &Store{db: db, dialect: db.Dialect(), root: o.ArtifactRoot}
+	s.folder.store = s
+	return s
+}
+
+// Close ends the background work and closes the database that Open opened. It
+// is idempotent; afterwards every method answers tracking.ErrClosed.
+func (s *Store) Close() error {
+	s.folder.close()
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("tracking/sqlstore: close: %w", err)
 	}
 	return nil
 }

@@ -18,9 +18,7 @@ import (
 type tokenKind byte
 
 const (
-	experimentToken tokenKind = 'e'
-	runToken        tokenKind = 'r'
-	historyToken    tokenKind = 'h'
+	historyToken tokenKind = 'h'
 
 	checksumSize  = 4
 	maxTokenBytes = 512
@@ -84,62 +82,11 @@ func (r *tokenReader) float() float64 {
 	return v
 }
 
-// text takes all that is left.
-func (r *tokenReader) text() string {
-	s := string(r.rest)
-	r.rest = nil
-	return s
-}
-
 func (r *tokenReader) err() error {
 	if r.bad || len(r.rest) > 0 {
 		return fmt.Errorf("the page token is damaged or belongs to another query: %w", tracking.ErrInvalid)
 	}
 	return nil
-}
-
-// experimentCursor is the last experiment seen.
-type experimentCursor struct{ id int64 }
-
-func (c experimentCursor) token(query ...string) string {
-	return seal(binary.AppendVarint([]byte{byte(experimentToken)}, c.id), query)
-}
-
-func parseExperimentCursor(token string, query ...string) (experimentCursor, error) {
-	if token == "" {
-		return experimentCursor{}, nil
-	}
-	r := unseal(token, experimentToken, query)
-	c := experimentCursor{id: r.varint()}
-	return c, r.err()
-}
-
-// runCursor is the last run seen.
-type runCursor struct {
-	startMS int64
-	id      tracking.RunID
-}
-
-func (c runCursor) token(query ...string) string {
-	body := binary.AppendVarint([]byte{byte(runToken)}, c.startMS)
-	return seal(append(body, c.id...), query)
-}
-
-func parseRunCursor(token string, query ...string) (runCursor, error) {
-	if token == "" {
-		return runCursor{startMS: math.MaxInt64}, nil
-	}
-	r := unseal(token, runToken, query)
-	c := runCursor{startMS: r.varint(), id: tracking.RunID(r.text())}
-	r.bad = r.bad || tracking.ValidateRunID(c.id) != nil
-	return c, r.err()
-}
-
-// historyCursor is the last point seen.
-type historyCursor struct {
-	tsMS, step int64
-	value      float64
-	isNaN      int64
 }
 
 func (c historyCursor) token(query ...string) string {
@@ -151,7 +98,7 @@ func (c historyCursor) token(query ...string) string {
 
 func parseHistoryCursor(token string, query ...string) (historyCursor, error) {
 	if token == "" {
-		return historyCursor{tsMS: math.MinInt64, step: math.MinInt64, value: math.Inf(-1)}, nil
+		return firstHistoryCursor(), nil
 	}
 	r := unseal(token, historyToken, query)
 	c := historyCursor{tsMS: r.varint(), step: r.varint(), value: r.float(), isNaN: r.varint()}

@@ -1,177 +1,179 @@
 package trackingtest
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
-	"testing"
 
 	"github.com/millwright-ml/millwright/tracking"
 )
 
-func testParams(t *testing.T, s tracking.Store) {
-	id := oneRun(t, s)
-	log(t, s, id, tracking.Batch{})
-	log(t, s, id, tracking.Batch{Params: map[string]string{"lr": "0.1", "empty": "", "layers/0 size": "12"}})
-	log(t, s, id, tracking.Batch{Params: map[string]string{"lr": "0.1", "more": "x"}})
-	err := s.LogBatch(t.Context(), id, tracking.Batch{Params: map[string]string{"new": "1", "lr": "0.2", "more": "y"}})
-	isKind(t, err, tracking.ErrConflict)
-	var conflict *tracking.ParamConflictError
-	if !errors.As(err, &conflict) {
-		t.Fatalf("error is %v, want a *ParamConflictError", err)
-	}
-	equal(t, *conflict, tracking.ParamConflictError{Run: id, Key: "lr", Old: "0.1", New: "0.2"})
-	for _, word := range []string{`"lr"`, `"0.1"`, `"0.2"`} {
-		if !strings.Contains(err.Error(), word) {
-			t.Fatalf("error %q does not name %s", err, word)
-		}
-	}
-	isKind(t, s.LogBatch(t.Context(), id, tracking.Batch{Params: map[string]string{"empty": "x"}}), tracking.ErrConflict)
-	want := tracking.RunInfo{Params: map[string]string{"lr": "0.1", "empty": "", "layers/0 size": "12", "more": "x"}}
-	got := getRun(t, s, id)
-	equal(t, describe(tracking.RunInfo{Params: got.Params}), describe(want))
-	isKind(t, s.LogBatch(t.Context(), "nosuchrun", tracking.Batch{Params: map[string]string{"a": "b"}}), tracking.ErrNotFound)
-	isKind(t, s.LogBatch(t.Context(), "nosuchrun", tracking.Batch{}), tracking.ErrNotFound)
-}
-
-func testParamRace(t *testing.T, s tracking.Store) {
-	const racers = 8
-	id := oneRun(t, s)
-	results := make(chan error, racers)
-	for i := range racers {
-		go func() {
-			results <- s.LogBatch(t.Context(), id, tracking.Batch{
-				Params: map[string]string{"p": fmt.Sprint(i)}, Tags: map[string]string{fmt.Sprint(i): "stored"},
-			})
-		}()
-	}
-	for range racers {
-		if err := <-results; err != nil && !errors.Is(err, tracking.ErrConflict) {
-			t.Errorf("a loser got %v, want ErrConflict", err)
-		}
-	}
-	info := getRun(t, s, id)
-	equal(t, len(info.Tags), 1) // one batch won, and of the others nothing is left
-	equal(t, info.Tags[info.Params["p"]], "stored")
-}
-
-func testTags(t *testing.T, s tracking.Store) {
-	id := oneRun(t, s)
-	log(t, s, id, tracking.Batch{Tags: map[string]string{"a": "1", "b": "2"}})
-	log(t, s, id, tracking.Batch{Tags: map[string]string{"a": "3", "c": ""}})
-	log(t, s, id, tracking.Batch{Tags: map[string]string{"c": ""}, Params: map[string]string{"a": "a param"}})
-	got := getRun(t, s, id)
-	equal(t, describe(tracking.RunInfo{Tags: got.Tags}), describe(tracking.RunInfo{Tags: map[string]string{"a": "3", "b": "2", "c": ""}}))
-	equal(t, got.Params["a"], "a param")
-}
-
-func testInputs(t *testing.T, s tracking.Store) {
-	exp := newExperiment(t, s, "experiment")
-	a, b := newRun(t, s, exp, "runa", base()), newRun(t, s, exp, "runb", base())
+func testInputs(k *kit) {
+	exp := k.experiment("experiment")
+	a, b := k.run(exp, "runa", base()), k.run(exp, "runb", base())
 	full := tracking.DatasetInput{
 		Name: "flights", Version: "7", Digest: "sha256:" + strings.Repeat("0f", 32), Context: "training",
 		SourceType: "delta", Source: "s3://bucket/flights", Schema: `{"fields":[]}`, Profile: strings.Repeat("p", 300_000),
+		Tags: map[string]string{"origin": "export", "empty": ""},
+	}
+	if k.allowed.ShortDigests {
+		full.Digest = full.Digest[:36]
 	}
 	evaluation, plain := full, tracking.DatasetInput{Name: "airports", Digest: "1"}
 	evaluation.Context = "evaluation"
 	bare := full
-	bare.Schema, bare.Profile = "", ""
-	log(t, s, a, tracking.Batch{Inputs: []tracking.DatasetInput{plain, full}})
-	log(t, s, a, tracking.Batch{Inputs: []tracking.DatasetInput{full, evaluation, bare, evaluation}})
-	log(t, s, b, tracking.Batch{Inputs: []tracking.DatasetInput{bare}})
-
-	got := getRun(t, s, a)
-	equal(t, describe(tracking.RunInfo{Inputs: got.Inputs}), describe(tracking.RunInfo{Inputs: []tracking.DatasetInput{plain, full, evaluation}}))
-	got = getRun(t, s, b)
-	equal(t, describe(tracking.RunInfo{Inputs: got.Inputs}), describe(tracking.RunInfo{Inputs: []tracking.DatasetInput{bare}}))
+	bare.Schema, bare.Profile, bare.Tags = "", "", nil
+	inputs := func(id tracking.RunID, want ...tracking.DatasetInput) {
+		k.Helper()
+		got := k.getRun(id)
+		equal(k, k.describeRun(tracking.RunInfo{Inputs: got.Inputs}), k.describeRun(tracking.RunInfo{Inputs: want}))
+	}
+	k.log(a, tracking.Batch{Inputs: []tracking.DatasetInput{plain, full}})
+	inputs(a, plain, full)
+	// The same input is stored once and stays as it came first.
+	k.log(a, tracking.Batch{Inputs: []tracking.DatasetInput{full, full}})
+	inputs(a, plain, full)
+	if k.allowed.SharedDatasets {
+		return
+	}
+	k.log(a, tracking.Batch{Inputs: []tracking.DatasetInput{full, evaluation, bare, evaluation}})
+	inputs(a, plain, full, evaluation)
+	k.log(b, tracking.Batch{Inputs: []tracking.DatasetInput{bare}})
+	inputs(b, bare)
 }
 
-func testBatchIsAtomic(t *testing.T, s tracking.Store) {
-	id := oneRun(t, s)
-	log(t, s, id, tracking.Batch{Params: map[string]string{"z": "1"}})
-	before := describe(getRun(t, s, id))
-	isKind(t, s.LogBatch(t.Context(), id, tracking.Batch{
-		Metrics: []tracking.Metric{{Key: "m", Value: 1, Time: base()}},
-		Params:  map[string]string{"a": "new", "z": "2"},
-		Tags:    map[string]string{"t": "new"},
-		Inputs:  []tracking.DatasetInput{{Name: "d", Digest: "1"}},
+func testModelLinks(k *kit) {
+	id := k.oneRun()
+	a, b := tracking.ModelID("m-"+strings.Repeat("a", 32)), tracking.ModelID("m-"+strings.Repeat("b", 32))
+	k.log(id, tracking.Batch{ModelInputs: []tracking.ModelID{b}, Outputs: []tracking.ModelOutput{{Model: b, Step: 3}}})
+	k.log(id, tracking.Batch{ModelInputs: []tracking.ModelID{a}, Outputs: []tracking.ModelOutput{{Model: a, Step: -1}}})
+	want := tracking.RunInfo{ModelInputs: []tracking.ModelID{b, a}, Outputs: []tracking.ModelOutput{{Model: b, Step: 3}, {Model: a, Step: -1}}}
+	links := func() string {
+		got := k.getRun(id)
+		return k.describeRun(tracking.RunInfo{ModelInputs: got.ModelInputs, Outputs: got.Outputs})
+	}
+	equal(k, links(), k.describeRun(want))
+	if k.allowed.RepeatedOutputs {
+		return
+	}
+	k.log(id, tracking.Batch{ModelInputs: []tracking.ModelID{a, b, a}, Outputs: []tracking.ModelOutput{{Model: a, Step: -1}, {Model: b, Step: 3}}})
+	equal(k, links(), k.describeRun(want))
+}
+
+func testSearchInputs(k *kit) {
+	s := k.store.(tracking.InputSearcher)
+	exp, other, empty := k.experiment("experiment"), k.experiment("other"), k.experiment("empty")
+	input := func(name, digest, context string) tracking.DatasetInput {
+		return tracking.DatasetInput{Name: name, Digest: digest, Context: context, Source: "s3://b/" + name}
+	}
+	a, b, c := k.run(exp, "runa", base()), k.run(exp, "runb", base()), k.run(other, "runc", base())
+	k.log(a, tracking.Batch{Inputs: []tracking.DatasetInput{input("x", "1", "training"), input("y", "1", "")}})
+	k.log(b, tracking.Batch{Inputs: []tracking.DatasetInput{input("x", "1", "training"), input("x", "2", "evaluation")}})
+	k.log(c, tracking.Batch{Inputs: []tracking.DatasetInput{input("x", "1", "training"), input("z", "9", "training")}})
+	want := func(experiments []tracking.ExperimentID, summaries ...tracking.InputSummary) {
+		k.Helper()
+		got, err := s.SearchInputs(k.Context(), experiments, 100)
+		k.noError(err)
+		slices.SortFunc(got, compareInputSummary)
+		slices.SortFunc(summaries, compareInputSummary)
+		equal(k, fmt.Sprintf("%q", got), fmt.Sprintf("%q", summaries))
+	}
+	x1, x2, y := tracking.InputSummary{Experiment: exp, Name: "x", Digest: "1", Context: "training"},
+		tracking.InputSummary{Experiment: exp, Name: "x", Digest: "2", Context: "evaluation"},
+		tracking.InputSummary{Experiment: exp, Name: "y", Digest: "1"}
+	ox, oz := tracking.InputSummary{Experiment: other, Name: "x", Digest: "1", Context: "training"},
+		tracking.InputSummary{Experiment: other, Name: "z", Digest: "9", Context: "training"}
+	want([]tracking.ExperimentID{exp}, x1, x2, y)
+	want([]tracking.ExperimentID{other}, ox, oz)
+	want([]tracking.ExperimentID{exp, other}, x1, x2, y, ox, oz)
+	want([]tracking.ExperimentID{empty})
+	got, err := s.SearchInputs(k.Context(), []tracking.ExperimentID{exp, other}, 2)
+	k.noError(err)
+	equal(k, len(got), 2)
+	k.updateRun(b, tracking.RunUpdate{Deleted: new(true)})
+	want([]tracking.ExperimentID{exp}, x1, y)
+	k.updateRun(b, tracking.RunUpdate{Deleted: new(false)})
+	want([]tracking.ExperimentID{exp}, x1, x2, y)
+}
+
+func testBatchIsAtomic(k *kit) {
+	if k.allowed.NotAtomic {
+		k.Skip("the store may keep a part of a batch that it refuses")
+	}
+	id := k.oneRun()
+	k.log(id, tracking.Batch{Params: map[string]string{"z": "1"}})
+	before := k.describeRun(k.getRun(id))
+	k.isKind(k.store.LogBatch(k.Context(), id, tracking.Batch{
+		Metrics:     []tracking.Metric{{Key: "m", Value: 1, Time: base()}},
+		Params:      map[string]string{"a": "new", "z": "2"},
+		Tags:        map[string]string{"t": "new"},
+		Inputs:      []tracking.DatasetInput{{Name: "d", Digest: "1"}},
+		ModelInputs: []tracking.ModelID{"m-a"},
+		Outputs:     []tracking.ModelOutput{{Model: "m-b"}},
 	}), tracking.ErrConflict)
-	equal(t, describe(getRun(t, s, id)), before)
-	equal(t, len(history(t, s, id, "m", 0)), 0)
+	equal(k, k.describeRun(k.getRun(id)), before)
+	equal(k, len(k.history(id, "m", 0)), 0)
 	// The keys of the refused batch are as good as new.
-	log(t, s, id, tracking.Batch{
+	k.log(id, tracking.Batch{
 		Metrics: []tracking.Metric{{Key: "m", Value: 1, Time: base()}},
 		Params:  map[string]string{"a": "other"}, Tags: map[string]string{"t": "x"},
 	})
-	equal(t, getRun(t, s, id).Params["a"], "other")
-	equal(t, len(history(t, s, id, "m", 0)), 1)
+	equal(k, k.getRun(id).Params["a"], "other")
+	equal(k, len(k.history(id, "m", 0)), 1)
 }
 
-func testResend(t *testing.T, s tracking.Store) {
-	id := oneRun(t, s)
+func testResend(k *kit) {
+	id := k.oneRun()
 	b := tracking.Batch{
 		Params: map[string]string{"p": "1"}, Tags: map[string]string{"t": "1"},
-		Inputs: []tracking.DatasetInput{{Name: "d", Digest: "1", Profile: "{}"}},
+		Inputs:      []tracking.DatasetInput{{Name: "d", Digest: "1", Profile: "{}"}},
+		ModelInputs: []tracking.ModelID{"m-1"},
+	}
+	if !k.allowed.RepeatedOutputs {
+		b.Outputs = []tracking.ModelOutput{{Model: "m-2", Step: 1}}
 	}
 	for i := range 120 {
 		b.Metrics = append(b.Metrics, tracking.Metric{Key: fmt.Sprintf("m%d", i%7), Value: float64(i % 3), Step: int64(i / 2), Time: at(int64(i % 50))})
 	}
-	log(t, s, id, b)
-	want, points := describe(getRun(t, s, id)), describeMetrics(history(t, s, id, "m3", 0))
-	log(t, s, id, b)
-	equal(t, describe(getRun(t, s, id)), want)
-	equal(t, describeMetrics(history(t, s, id, "m3", 0)), points)
+	k.log(id, b)
+	want, points := k.describeRun(k.getRun(id)), k.describeMetrics(k.history(id, "m3", 0))
+	k.log(id, b)
+	equal(k, k.describeRun(k.getRun(id)), want)
+	equal(k, k.describeMetrics(k.history(id, "m3", 0)), points)
 }
 
-func testOwnership(t *testing.T, s tracking.Store) {
-	id := oneRun(t, s)
+func testOwnership(k *kit) {
+	id := k.oneRun()
 	b := tracking.Batch{
 		Metrics: []tracking.Metric{{Key: "m", Value: 1, Time: base()}},
 		Params:  map[string]string{"p": "1"}, Tags: map[string]string{"t": "1"},
-		Inputs: []tracking.DatasetInput{{Name: "d", Digest: "1"}},
+		Inputs:      []tracking.DatasetInput{{Name: "d", Digest: "1", Tags: map[string]string{"a": "1"}}},
+		ModelInputs: []tracking.ModelID{"m-1"}, Outputs: []tracking.ModelOutput{{Model: "m-2"}},
 	}
-	log(t, s, id, b)
-	want := describe(getRun(t, s, id))
+	k.log(id, b)
+	want := k.describeRun(k.getRun(id))
 	b.Metrics[0].Value, b.Params["p"], b.Tags["t"], b.Inputs[0].Name = 2, "2", "2", "changed"
-	equal(t, describe(getRun(t, s, id)), want)
-	got := getRun(t, s, id)
+	b.Inputs[0].Tags["a"], b.ModelInputs[0], b.Outputs[0].Step = "2", "changed", 9
+	equal(k, k.describeRun(k.getRun(id)), want)
+	got := k.getRun(id)
 	got.Params["p"], got.Tags["t"], got.Inputs[0].Name = "3", "3", "changed"
+	got.Inputs[0].Tags["a"], got.ModelInputs[0], got.Outputs[0].Step = "3", "changed", 9
 	delete(got.Metrics, "m")
-	points := history(t, s, id, "m", 0)
+	points := k.history(id, "m", 0)
 	points[0].Value = 7
-	equal(t, describe(getRun(t, s, id)), want)
-	equal(t, history(t, s, id, "m", 0)[0].Value, 1)
+	equal(k, k.describeRun(k.getRun(id)), want)
+	equal(k, k.history(id, "m", 0)[0].Value, 1)
+	found := k.searchRuns(tracking.RunQuery{Experiments: []tracking.ExperimentID{k.getRun(id).Experiment}}, 0)
+	found[0].Params["p"], found[0].Tags["t"] = "4", "4"
+	equal(k, k.describeRun(k.getRun(id)), want)
 }
 
-func testOddText(t *testing.T, s tracking.Store) {
-	odd := []string{
-		"'; DROP TABLE mw_run; --", `"quoted" \ %_ back`, "line\nbreak\ttab", "日本語 ñ 🙂", " leading and trailing ", "NaN", "null", "{}", "\u200b\ufeff",
+func testLimits(k *kit) {
+	if k.allowed.NoLimits {
+		k.Skip("the store does not enforce the limits of runs")
 	}
-	exp := newExperiment(t, s, odd[0])
-	for i, text := range odd {
-		id := newRun(t, s, exp, tracking.RunID(fmt.Sprintf("run%d", i)), at(int64(i)))
-		noError(t, s.UpdateRun(t.Context(), id, tracking.RunUpdate{Name: text}))
-		log(t, s, id, tracking.Batch{
-			Params: map[string]string{"ключ": text, "long": strings.Repeat("ж", 6000)},
-			Tags:   map[string]string{"a:b c": text, "long": strings.Repeat("ж", 8000)},
-			Inputs: []tracking.DatasetInput{{Name: "d", Digest: "1", Context: text, Source: text, Schema: text, Profile: text}},
-		})
-		got := getRun(t, s, id)
-		equal(t, got.Name, text)
-		equal(t, got.Params["ключ"], text)
-		equal(t, got.Params["long"], strings.Repeat("ж", 6000))
-		equal(t, got.Tags["a:b c"], text)
-		equal(t, got.Inputs[0].Context, text)
-		equal(t, got.Inputs[0].Profile, text)
-	}
-	found, _, err := s.Experiments(t.Context(), tracking.ExperimentQuery{Name: odd[0]})
-	noError(t, err)
-	equal(t, len(found), 1)
-}
-
-func testLimits(t *testing.T, s tracking.Store) {
-	id := oneRun(t, s)
-	pairs := func(from, n int) map[string]string {
+	id := k.oneRun()
+	some := func(from, n int) map[string]string {
 		m := map[string]string{}
 		for i := range n {
 			m[fmt.Sprintf("key%d", from+i)] = ""
@@ -179,11 +181,15 @@ func testLimits(t *testing.T, s tracking.Store) {
 		return m
 	}
 	for from := 0; from < tracking.MaxRunParams; from += 100 {
-		log(t, s, id, tracking.Batch{Params: pairs(from, 100), Tags: pairs(from, 100)})
+		k.log(id, tracking.Batch{Params: some(from, 100), Tags: some(from, 100)})
 	}
-	isKind(t, s.LogBatch(t.Context(), id, tracking.Batch{Params: pairs(tracking.MaxRunParams, 1)}), tracking.ErrInvalid)
-	isKind(t, s.LogBatch(t.Context(), id, tracking.Batch{Tags: pairs(tracking.MaxRunTags, 1)}), tracking.ErrInvalid)
-	log(t, s, id, tracking.Batch{Params: pairs(0, 100), Tags: map[string]string{"key0": "changed"}}) // nothing new
+	refused := func(id tracking.RunID, b tracking.Batch) {
+		k.Helper()
+		k.isKind(k.store.LogBatch(k.Context(), id, b), tracking.ErrInvalid)
+	}
+	refused(id, tracking.Batch{Params: some(tracking.MaxRunParams, 1)})
+	refused(id, tracking.Batch{Tags: some(tracking.MaxRunTags, 1)})
+	k.log(id, tracking.Batch{Params: some(0, 100), Tags: map[string]string{"key0": "changed"}}) // nothing new
 
 	inputs := func(from, n, size int) (list []tracking.DatasetInput) {
 		for i := range n {
@@ -191,18 +197,35 @@ func testLimits(t *testing.T, s tracking.Store) {
 		}
 		return list
 	}
-	log(t, s, id, tracking.Batch{Inputs: inputs(0, tracking.MaxRunInputs, 0)})
-	isKind(t, s.LogBatch(t.Context(), id, tracking.Batch{Inputs: inputs(tracking.MaxRunInputs, 1, 0)}), tracking.ErrInvalid)
+	models := func(from, n int) (list []tracking.ModelID) {
+		for i := range n {
+			list = append(list, tracking.ModelID(fmt.Sprint("m-", from+i)))
+		}
+		return list
+	}
+	outputs := func(from, n int) []tracking.ModelOutput {
+		return mapSlice(models(from, n), func(id tracking.ModelID) tracking.ModelOutput { return tracking.ModelOutput{Model: id} })
+	}
+	k.log(id, tracking.Batch{Inputs: inputs(0, tracking.MaxRunInputs, 0), ModelInputs: models(0, tracking.MaxRunInputs)})
+	refused(id, tracking.Batch{Inputs: inputs(tracking.MaxRunInputs, 1, 0)})
+	refused(id, tracking.Batch{ModelInputs: models(tracking.MaxRunInputs, 1)})
+	k.log(id, tracking.Batch{Inputs: inputs(0, tracking.MaxRunInputs, 0), ModelInputs: models(0, tracking.MaxRunInputs)})
+	for from := 0; from < tracking.MaxRunOutputs; from += 100 {
+		k.log(id, tracking.Batch{Outputs: outputs(from, 100)})
+	}
+	refused(id, tracking.Batch{Outputs: outputs(tracking.MaxRunOutputs, 1)})
 
-	info := getRun(t, s, id)
-	equal(t, len(info.Params), tracking.MaxRunParams)
-	equal(t, len(info.Tags), tracking.MaxRunTags)
-	equal(t, len(info.Inputs), tracking.MaxRunInputs)
+	info := k.getRun(id)
+	equal(k, len(info.Params), tracking.MaxRunParams)
+	equal(k, len(info.Tags), tracking.MaxRunTags)
+	equal(k, len(info.Inputs), tracking.MaxRunInputs)
+	equal(k, len(info.ModelInputs), tracking.MaxRunInputs)
+	equal(k, len(info.Outputs), tracking.MaxRunOutputs)
 
-	heavy := newRun(t, s, info.Experiment, "heavy", base())
-	isKind(t, s.LogBatch(t.Context(), heavy, tracking.Batch{Inputs: inputs(0, 3, 14<<20)}), tracking.ErrInvalid)
-	equal(t, len(getRun(t, s, heavy).Inputs), 0)
+	heavy := k.run(info.Experiment, "heavy", base())
+	refused(heavy, tracking.Batch{Inputs: inputs(0, 3, 14<<20)})
+	equal(k, len(k.getRun(heavy).Inputs), 0)
 
 	// However large the runs are, all of them are found.
-	equal(t, len(search(t, s, tracking.RunQuery{Experiment: info.Experiment}, 0)), 2)
+	equal(k, len(k.searchRuns(tracking.RunQuery{Experiments: []tracking.ExperimentID{info.Experiment}}, 0)), 2)
 }

@@ -3,106 +3,75 @@ package trackingtest
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
-	"sync"
-	"testing"
 	"time"
 
 	"github.com/millwright-ml/millwright/tracking"
 )
 
-func testExperiments(t *testing.T, s tracking.Store) {
-	list := func(name string, size int) []tracking.Experiment {
-		return readAll(t, size, func(p tracking.Page) ([]tracking.Experiment, string, error) {
-			return s.Experiments(t.Context(), tracking.ExperimentQuery{Name: name, Page: p})
-		})
+func runTests() []test {
+	return []test{
+		{"CreateRun", nothing, testCreateRun},
+		{"UpdateRun", nothing, testUpdateRun},
+		{"DeleteRun", nothing, testDeleteRun},
+		{"OddText", nothing, testOddText},
 	}
-	equal(t, len(list("", 0)), 0)
-	var want []tracking.Experiment
-	ids := map[tracking.ExperimentID]bool{}
-	for i := range 7 {
-		e := tracking.Experiment{Name: fmt.Sprintf("experiment %d", 9-i), Created: at(int64(i)).Add(123 * time.Microsecond)}
-		got, err := s.CreateExperiment(t.Context(), e)
-		noError(t, err)
-		equal(t, got.Name, e.Name)
-		equal(t, got.Created, at(int64(i)))
-		if got.ID == "" || strings.Contains(string(got.ID), "/") || ids[got.ID] {
-			t.Fatalf("experiment id %q is empty, has a slash or came before", got.ID)
-		}
-		ids[got.ID] = true
-		want = append(want, got)
-	}
-	_, err := s.CreateExperiment(t.Context(), tracking.Experiment{Name: want[3].Name, Created: base()})
-	isKind(t, err, tracking.ErrExists)
-
-	for _, size := range []int{0, 1, 3, 7, 8} {
-		equal(t, fmt.Sprint(list("", size)), fmt.Sprint(want))
-	}
-	equal(t, fmt.Sprint(list(want[2].Name, 0)), fmt.Sprint(want[2:3]))
-	equal(t, len(list("experiment", 0)), 0)
 }
 
-func testExperimentRace(t *testing.T, s tracking.Store) {
-	const racers = 8
-	results := make(chan error, racers)
-	for range racers {
-		go func() {
-			_, err := s.CreateExperiment(t.Context(), tracking.Experiment{Name: "same", Created: base()})
-			results <- err
-		}()
-	}
-	won := 0
-	for range racers {
-		if err := <-results; err == nil {
-			won++
-		} else if !errors.Is(err, tracking.ErrExists) {
-			t.Errorf("a loser got %v, want ErrExists", err)
-		}
-	}
-	equal(t, won, 1)
-}
-
-func testCreateRun(t *testing.T, s tracking.Store) {
-	exp := newExperiment(t, s, "experiment")
+func testCreateRun(k *kit) {
+	exp := k.createExperiment(tracking.Experiment{Name: "experiment", Created: base()})
 	in := tracking.RunInfo{
-		ID: "run1", Experiment: exp, Name: "first", Status: tracking.Scheduled,
-		Start: at(5).Add(999 * time.Microsecond), Tags: map[string]string{"a": "1", "b": ""},
-		Params: map[string]string{"ignored": "x"},
+		ID: "run1", Experiment: exp.ID, Name: "first", User: "someone", Status: tracking.Scheduled,
+		Start: at(5).Add(999 * time.Microsecond), End: at(9), Tags: map[string]string{"a": "1", "b": ""},
+		Params: map[string]string{"ignored": "x"}, Inputs: []tracking.DatasetInput{{Name: "ignored", Digest: "1"}},
+		Metrics: map[string]tracking.Metric{"ignored": {Key: "ignored"}}, Deleted: true, DeletedAt: base(),
 	}
-	created, err := s.CreateRun(t.Context(), in)
-	noError(t, err)
-	equal(t, created.Experiment, exp)
-	want := tracking.RunInfo{Name: "first", Status: tracking.Scheduled, Start: at(5), Tags: in.Tags}
-	equal(t, describe(created), describe(want))
-	equal(t, describe(getRun(t, s, created.ID)), describe(want))
-	equal(t, getRun(t, s, created.ID).Experiment, exp)
+	created := k.createRun(in)
+	equal(k, created.Experiment, exp.ID)
+	want := tracking.RunInfo{Name: "first", User: "someone", Status: tracking.Scheduled, Start: at(5), End: at(9), Tags: map[string]string{"a": "1", "b": ""}}
+	for _, got := range []tracking.RunInfo{created, k.getRun(created.ID)} {
+		equal(k, k.describeRun(got), k.describeRun(want))
+		equal(k, got.Experiment, exp.ID)
+		equal(k, got.ArtifactURI, exp.ArtifactLocation+"/"+string(created.ID)+"/artifacts")
+	}
+	in.Tags["a"] = "changed by the caller"
+	created.Tags["b"] = "changed by the caller"
+	equal(k, k.describeRun(k.getRun(created.ID)), k.describeRun(want))
 
-	_, err = s.CreateRun(t.Context(), tracking.RunInfo{ID: "run2", Experiment: "no-such-experiment", Name: "x", Status: tracking.Running, Start: base()})
-	isKind(t, err, tracking.ErrNotFound)
-	_, err = s.Run(t.Context(), "run2")
-	isKind(t, err, tracking.ErrNotFound)
-	if created.ID == in.ID { // a store that allocates ids cannot find them taken
-		_, err = s.CreateRun(t.Context(), tracking.RunInfo{ID: "run1", Experiment: exp, Name: "x", Status: tracking.Running, Start: base()})
-		isKind(t, err, tracking.ErrExists)
-		equal(t, describe(getRun(t, s, created.ID)), describe(want))
+	_, err := k.store.CreateRun(k.Context(), tracking.RunInfo{ID: "run2", Experiment: "987654321", Name: "x", Status: tracking.Running, Start: base()})
+	k.isKind(err, tracking.ErrNotFound)
+	_, err = k.store.Run(k.Context(), "run2")
+	k.isKind(err, tracking.ErrNotFound)
+	if !k.allowed.OwnIDs {
+		equal(k, created.ID, in.ID)
+		_, err = k.store.CreateRun(k.Context(), tracking.RunInfo{ID: "run1", Experiment: exp.ID, Name: "x", Status: tracking.Running, Start: base()})
+		k.isKind(err, tracking.ErrExists)
+		equal(k, k.describeRun(k.getRun(created.ID)), k.describeRun(want))
+	}
+	if !k.allowed.OwnURIs {
+		placed := k.createRun(tracking.RunInfo{ID: "placed", Experiment: exp.ID, Name: "x", Status: tracking.Running, Start: base(), ArtifactURI: "s3://b/elsewhere"})
+		equal(k, k.getRun(placed.ID).ArtifactURI, "s3://b/elsewhere")
 	}
 	// Ids differ by case.
-	upper := newRun(t, s, exp, "RUN1", base())
+	upper := k.run(exp.ID, "RUN1", base())
 	if upper == created.ID {
-		t.Fatalf("two runs have the id %q", upper)
+		k.Fatalf("two runs have the id %q", upper)
 	}
-	equal(t, getRun(t, s, created.ID).Name, "first")
+	equal(k, k.getRun(created.ID).Name, "first")
+
+	located := k.createExperiment(tracking.Experiment{Name: "located", Created: base(), ArtifactLocation: "s3://bucket/some"})
+	run := k.getRun(k.run(located.ID, "there", base()))
+	equal(k, run.ArtifactURI, "s3://bucket/some/"+string(run.ID)+"/artifacts")
 }
 
-func testUpdateRun(t *testing.T, s tracking.Store) {
-	id := oneRun(t, s)
-	want := getRun(t, s, id)
-	equal(t, want.End.IsZero(), true)
+func testUpdateRun(k *kit) {
+	id := k.oneRun()
+	want := k.getRun(id)
+	equal(k, want.End.IsZero(), true)
 	update := func(u tracking.RunUpdate) {
-		t.Helper()
-		noError(t, s.UpdateRun(t.Context(), id, u))
-		equal(t, describe(getRun(t, s, id)), describe(want))
+		k.Helper()
+		k.updateRun(id, u)
+		equal(k, k.describeRun(k.getRun(id)), k.describeRun(want))
 	}
 	update(tracking.RunUpdate{})
 	want.Name = "renamed"
@@ -113,162 +82,195 @@ func testUpdateRun(t *testing.T, s tracking.Store) {
 	update(tracking.RunUpdate{End: at(70).Add(time.Microsecond)})
 	want.Name, want.Status, want.End = "again", tracking.Finished, at(80)
 	update(tracking.RunUpdate{Name: "again", Status: tracking.Finished, End: at(80)})
-	isKind(t, s.UpdateRun(t.Context(), "nosuchrun", tracking.RunUpdate{Name: "x"}), tracking.ErrNotFound)
+	k.isKind(k.store.UpdateRun(k.Context(), "nosuchrun", tracking.RunUpdate{Name: "x"}), tracking.ErrNotFound)
 
 	// An ended run takes further writes.
-	log(t, s, id, tracking.Batch{Params: map[string]string{"late": "1"}, Metrics: []tracking.Metric{{Key: "m", Time: base()}}})
-	equal(t, getRun(t, s, id).Params["late"], "1")
+	k.log(id, tracking.Batch{
+		Params: map[string]string{"late": "1"}, Metrics: []tracking.Metric{{Key: "m", Time: base()}},
+		Tags: map[string]string{"a": "1", "b": "2", "c": "3"},
+	})
+	want = k.getRun(id)
+	equal(k, want.Params["late"], "1")
+	want.Tags, want.Name = map[string]string{"b": "2"}, "third"
+	update(tracking.RunUpdate{Name: "third", DeleteTags: []string{"a", "c"}})
+	if !k.allowed.LooseDeletes {
+		k.isKind(k.store.UpdateRun(k.Context(), id, tracking.RunUpdate{Name: "x", DeleteTags: []string{"b", "c"}}), tracking.ErrNotFound)
+	}
+	if !k.allowed.NotAtomic {
+		update(tracking.RunUpdate{}) // nothing of that is there
+	}
+	want.Tags = nil
+	update(tracking.RunUpdate{DeleteTags: []string{"b"}})
+	want.Tags = map[string]string{"b": "again"}
+	k.log(id, tracking.Batch{Tags: want.Tags})
+	update(tracking.RunUpdate{})
 }
 
-func testSearchRuns(t *testing.T, s tracking.Store) {
-	exp, other := newExperiment(t, s, "experiment"), newExperiment(t, s, "other")
-	newRun(t, s, other, "elsewhere", at(3))
-	var latest []string // the wanted order: start downwards, id upwards
-	for i := range 12 {
-		start := at(int64(i / 3)) // three runs each start at the same time
-		id := newRun(t, s, exp, tracking.RunID(fmt.Sprintf("run%c", 'a'+(i*5)%12)), start)
-		if i%4 == 0 {
-			noError(t, s.UpdateRun(t.Context(), id, tracking.RunUpdate{Status: tracking.Killed, End: at(100)}))
+func testDeleteRun(k *kit) {
+	id := k.oneRun()
+	k.log(id, tracking.Batch{
+		Params: map[string]string{"p": "1"}, Tags: map[string]string{"t": "1"},
+		Metrics: []tracking.Metric{{Key: "m", Value: 1, Time: base()}}, Inputs: []tracking.DatasetInput{{Name: "d", Digest: "1"}},
+	})
+	want := k.getRun(id)
+	k.updateRun(id, tracking.RunUpdate{Deleted: new(true)})
+	got := k.getRun(id)
+	if !k.allowed.NoDeletionTimes {
+		equal(k, got.DeletedAt.IsZero(), false)
+	}
+	deletedAt := got.DeletedAt
+	want.Deleted = true
+	equal(k, k.describeRun(got), k.describeRun(want))
+	equal(k, len(k.history(id, "m", 0)), 1)
+	if !k.allowed.DeletesOnce {
+		k.updateRun(id, tracking.RunUpdate{Deleted: new(true)}) // again does nothing
+		equal(k, k.getRun(id).DeletedAt, deletedAt)
+	}
+	for _, err := range []error{
+		k.store.UpdateRun(k.Context(), id, tracking.RunUpdate{Name: "x"}),
+		k.store.UpdateRun(k.Context(), id, tracking.RunUpdate{DeleteTags: []string{"t"}}),
+		k.store.LogBatch(k.Context(), id, tracking.Batch{Tags: map[string]string{"x": "y"}}),
+		k.store.LogBatch(k.Context(), id, tracking.Batch{Params: map[string]string{"x": "y"}}),
+		k.store.LogBatch(k.Context(), id, tracking.Batch{Metrics: []tracking.Metric{{Key: "m", Value: 2, Time: base()}}}),
+		k.store.LogBatch(k.Context(), id, tracking.Batch{Inputs: []tracking.DatasetInput{{Name: "e", Digest: "1"}}}),
+	} {
+		k.isKind(err, tracking.ErrInvalid)
+		if !strings.Contains(err.Error(), "must be in the 'active' state") {
+			k.Fatalf("error %q does not say that the run must be in the 'active' state", err)
 		}
-		log(t, s, id, tracking.Batch{
-			Params:  map[string]string{"i": fmt.Sprint(i)},
-			Tags:    map[string]string{"t": "x"},
-			Metrics: []tracking.Metric{{Key: "m", Value: float64(i), Time: base()}},
-			Inputs:  []tracking.DatasetInput{{Name: "d", Digest: "1", Source: "s3://b/d", Schema: "{}", Profile: "{}"}},
+	}
+	equal(k, k.describeRun(k.getRun(id)), k.describeRun(want))
+
+	want.Deleted, want.Name = false, "restored"
+	k.updateRun(id, tracking.RunUpdate{Deleted: new(false), Name: "restored"})
+	got = k.getRun(id)
+	equal(k, got.DeletedAt, time.Time{})
+	equal(k, k.describeRun(got), k.describeRun(want))
+	if !k.allowed.DeletesOnce {
+		k.updateRun(id, tracking.RunUpdate{Deleted: new(false)})
+	}
+	k.log(id, tracking.Batch{Tags: map[string]string{"x": "y"}})
+	equal(k, k.getRun(id).Tags["x"], "y")
+	k.updateRun(id, tracking.RunUpdate{Status: tracking.Killed, Deleted: new(true)})
+	got = k.getRun(id)
+	equal(k, got.Status, tracking.Killed)
+	equal(k, got.Deleted, true)
+}
+
+// oddTexts is what a store may trip over.
+func oddTexts() []string {
+	return []string{
+		"'; DROP TABLE mw_run; --", `"quoted" \ %_ back`, "日本語 ñ 🙂", " leading and trailing ", "NaN", "null", "{}", "\u200b\ufeff", "$1 ? :a @b", "ı İ ß",
+	}
+}
+
+func testOddText(k *kit) {
+	odd := oddTexts()
+	exp := k.experiment(odd[0])
+	for i, text := range append(odd, "line\nbreak\ttab\r\n") {
+		id := k.run(exp, tracking.RunID(fmt.Sprintf("run%d", i)), at(int64(i)))
+		if i < len(odd) { // a name has no control characters
+			k.updateRun(id, tracking.RunUpdate{Name: text})
+			equal(k, k.getRun(id).Name, text)
+		}
+		k.log(id, tracking.Batch{
+			Params: map[string]string{"ключ": text, "long": strings.Repeat("ж", 6000)},
+			Tags:   map[string]string{"a:b c": text, "long": strings.Repeat("ж", 8000)},
+			Inputs: []tracking.DatasetInput{{Name: "d", Digest: fmt.Sprint(i), Context: text, Source: text, Schema: text, Profile: text}},
 		})
+		got := k.getRun(id)
+		equal(k, got.Params["ключ"], text)
+		equal(k, got.Params["long"], strings.Repeat("ж", 6000))
+		equal(k, got.Tags["a:b c"], text)
+		equal(k, got.Tags["long"], strings.Repeat("ж", 8000))
+		equal(k, got.Inputs[0].Context, text)
+		equal(k, got.Inputs[0].Profile, text)
 	}
-	for group := 3; group >= 0; group-- {
-		ids := []string{}
-		for i := group * 3; i < group*3+3; i++ {
-			ids = append(ids, fmt.Sprintf("run%c", 'a'+(i*5)%12))
+	found := k.searchExperiments(tracking.ExperimentQuery{Name: odd[0] + k.end}, 0)
+	equal(k, len(found), 1)
+}
+
+func batchTests() []test {
+	return []test{
+		{"Params", nothing, testParams},
+		{"ParamRace", nothing, testParamRace},
+		{"Tags", nothing, testTags},
+		{"Inputs", nothing, testInputs},
+		{"ModelLinks", nothing, testModelLinks},
+		{"SearchInputs", inputSearcher, testSearchInputs},
+		{"BatchIsAtomic", nothing, testBatchIsAtomic},
+		{"Resend", nothing, testResend},
+		{"Ownership", nothing, testOwnership},
+		{"Limits", nothing, testLimits},
+	}
+}
+
+func testParams(k *kit) {
+	id := k.oneRun()
+	k.log(id, tracking.Batch{})
+	k.log(id, tracking.Batch{Params: map[string]string{"lr": "0.1", "empty": "", "layers/0 size": "12"}})
+	k.log(id, tracking.Batch{Params: map[string]string{"lr": "0.1", "more": "x"}})
+	err := k.store.LogBatch(k.Context(), id, tracking.Batch{Params: map[string]string{"new": "1", "lr": "0.2", "more": "y"}})
+	if k.allowed.PlainConflicts {
+		k.isKind(err, tracking.ErrConflict, tracking.ErrInvalid)
+	} else {
+		k.isKind(err, tracking.ErrConflict)
+		var conflict *tracking.ParamConflictError
+		if !errors.As(err, &conflict) {
+			k.Fatalf("error is %v, want a *ParamConflictError", err)
 		}
-		slices.Sort(ids)
-		latest = append(latest, ids...)
-	}
-	for _, size := range []int{0, 1, 2, 5, 12, 13} {
-		found := search(t, s, tracking.RunQuery{Experiment: exp}, size)
-		var ids []string
-		for _, r := range found {
-			ids = append(ids, strings.TrimPrefix(r.Name, "name of "))
-			want := getRun(t, s, r.ID)
-			equal(t, want.Inputs[0].Profile, "{}")
-			want.Inputs[0].Schema, want.Inputs[0].Profile = "", ""
-			equal(t, describe(r), describe(want))
-			equal(t, r.Experiment, exp)
-		}
-		equal(t, strings.Join(ids, " "), strings.Join(latest, " "))
-	}
-	for status, want := range map[tracking.Status]int{tracking.Killed: 3, tracking.Running: 9, tracking.Failed: 0} {
-		for _, size := range []int{0, 2} {
-			found := search(t, s, tracking.RunQuery{Experiment: exp, Status: status}, size)
-			equal(t, len(found), want)
-			for _, r := range found {
-				equal(t, r.Status, status)
+		equal(k, *conflict, tracking.ParamConflictError{Run: id, Key: "lr", Old: "0.1", New: "0.2"})
+		for _, word := range []string{`"lr"`, `"0.1"`, `"0.2"`} {
+			if !strings.Contains(err.Error(), word) {
+				k.Fatalf("error %q does not name %s", err, word)
 			}
 		}
 	}
-	equal(t, len(search(t, s, tracking.RunQuery{Experiment: "no-such-experiment"}, 0)), 0)
+	err = k.store.LogBatch(k.Context(), id, tracking.Batch{Params: map[string]string{"empty": "x"}})
+	k.isKind(err, tracking.ErrConflict, tracking.ErrInvalid)
+	want := tracking.RunInfo{Params: map[string]string{"lr": "0.1", "empty": "", "layers/0 size": "12", "more": "x"}}
+	got := k.getRun(id)
+	if k.allowed.NotAtomic {
+		delete(got.Params, "new")
+	}
+	equal(k, k.describeRun(tracking.RunInfo{Params: got.Params}), k.describeRun(want))
+	k.isKind(k.store.LogBatch(k.Context(), "nosuchrun", tracking.Batch{Params: map[string]string{"a": "b"}}), tracking.ErrNotFound)
+	k.isKind(k.store.LogBatch(k.Context(), "nosuchrun", tracking.Batch{}), tracking.ErrNotFound)
 }
 
-func testPageTokens(t *testing.T, s tracking.Store) {
-	exp, other := newExperiment(t, s, "experiment"), newExperiment(t, s, "other")
-	a, b := newRun(t, s, exp, "runa", at(1)), newRun(t, s, exp, "runb", at(2))
-	for _, id := range []tracking.RunID{a, b} {
-		log(t, s, id, tracking.Batch{Metrics: []tracking.Metric{
-			{Key: "m", Value: 1, Time: base()}, {Key: "m", Value: 2, Time: base()},
-			{Key: "n", Value: 1, Time: base()}, {Key: "n", Value: 2, Time: base()},
-		}})
+func testParamRace(k *kit) {
+	const racers = 8
+	id := k.oneRun()
+	results := make(chan error, racers)
+	for i := range racers {
+		go func() {
+			results <- k.store.LogBatch(k.Context(), id, tracking.Batch{
+				Params: map[string]string{"p": fmt.Sprint(i)}, Tags: map[string]string{fmt.Sprint(i): "stored"},
+			})
+		}()
 	}
-	_, historyToken, err := s.History(t.Context(), a, "m", tracking.Page{Max: 1})
-	noError(t, err)
-	_, runToken, err := s.SearchRuns(t.Context(), tracking.RunQuery{Experiment: exp, Page: tracking.Page{Max: 1}})
-	noError(t, err)
-	_, experimentToken, err := s.Experiments(t.Context(), tracking.ExperimentQuery{Page: tracking.Page{Max: 1}})
-	noError(t, err)
-	if historyToken == "" || runToken == "" || experimentToken == "" {
-		t.Fatal("there is more to read and no token")
+	won := 0
+	for range racers {
+		if err := <-results; err == nil {
+			won++
+		} else if !errors.Is(err, tracking.ErrConflict) && !(k.allowed.PlainConflicts && errors.Is(err, tracking.ErrInvalid)) {
+			k.Errorf("a loser got %v, want ErrConflict", err)
+		}
 	}
-	readHistory := func(id tracking.RunID, key, token string) error {
-		_, _, err := s.History(t.Context(), id, key, tracking.Page{Token: token})
-		return err
+	equal(k, won, 1)
+	info := k.getRun(id)
+	if !k.allowed.NotAtomic {
+		equal(k, len(info.Tags), 1) // one batch won, and of the others nothing is left
 	}
-	readRuns := func(exp tracking.ExperimentID, status tracking.Status, token string) error {
-		_, _, err := s.SearchRuns(t.Context(), tracking.RunQuery{Experiment: exp, Status: status, Page: tracking.Page{Token: token}})
-		return err
-	}
-	readExperiments := func(name, token string) error {
-		_, _, err := s.Experiments(t.Context(), tracking.ExperimentQuery{Name: name, Page: tracking.Page{Token: token}})
-		return err
-	}
-	noError(t, readHistory(a, "m", historyToken))
-	noError(t, readRuns(exp, "", runToken))
-	noError(t, readExperiments("", experimentToken))
-	for _, bad := range []string{"x", "!", "AAAA", strings.Repeat("A", 5000), historyToken + "A", runToken[:len(runToken)-2], "\x00", experimentToken + "="} {
-		isKind(t, readHistory(a, "m", bad), tracking.ErrInvalid)
-		isKind(t, readRuns(exp, "", bad), tracking.ErrInvalid)
-		isKind(t, readExperiments("", bad), tracking.ErrInvalid)
-	}
-	isKind(t, readHistory(b, "m", historyToken), tracking.ErrInvalid)
-	isKind(t, readHistory(a, "n", historyToken), tracking.ErrInvalid)
-	isKind(t, readHistory(a, "m", runToken), tracking.ErrInvalid)
-	isKind(t, readRuns(other, "", runToken), tracking.ErrInvalid)
-	isKind(t, readRuns(exp, tracking.Running, runToken), tracking.ErrInvalid)
-	isKind(t, readRuns(exp, "", experimentToken), tracking.ErrInvalid)
-	isKind(t, readExperiments("other", experimentToken), tracking.ErrInvalid)
+	equal(k, info.Tags[info.Params["p"]], "stored")
 }
 
-func testEndedContext(t *testing.T, s tracking.Store) {
-	id := oneRun(t, s)
-	ctx := endedContext(t)
-	_, err := s.CreateExperiment(ctx, tracking.Experiment{Name: "late", Created: base()})
-	isKind(t, err, ctx.Err())
-	_, _, err = s.Experiments(ctx, tracking.ExperimentQuery{})
-	isKind(t, err, ctx.Err())
-	_, err = s.CreateRun(ctx, tracking.RunInfo{ID: "late", Experiment: getRun(t, s, id).Experiment, Name: "x", Status: tracking.Running, Start: base()})
-	isKind(t, err, ctx.Err())
-	_, err = s.Run(ctx, id)
-	isKind(t, err, ctx.Err())
-	isKind(t, s.UpdateRun(ctx, id, tracking.RunUpdate{Name: "late"}), ctx.Err())
-	isKind(t, s.LogBatch(ctx, id, tracking.Batch{Tags: map[string]string{"late": ""}}), ctx.Err())
-	_, _, err = s.History(ctx, id, "m", tracking.Page{})
-	isKind(t, err, ctx.Err())
-	_, _, err = s.SearchRuns(ctx, tracking.RunQuery{Experiment: getRun(t, s, id).Experiment})
-	isKind(t, err, ctx.Err())
-
-	if info := getRun(t, s, id); info.Name == "late" || len(info.Tags) > 0 {
-		t.Fatal("a write under an ended context was stored")
-	}
-}
-
-func testConcurrentWriters(t *testing.T, s tracking.Store) {
-	const writers, batches, points = 6, 5, 40
-	id := oneRun(t, s)
-	var wg sync.WaitGroup
-	failed := make(chan error, writers*batches)
-	for w := range writers {
-		wg.Go(func() {
-			for i := range batches {
-				b := tracking.Batch{Params: map[string]string{"shared": "x", fmt.Sprintf("own%d", w): "y"}}
-				for p := range points {
-					n := i*points + p
-					b.Metrics = append(b.Metrics,
-						tracking.Metric{Key: "shared", Value: float64(n), Step: int64(n), Time: at(int64(n))},
-						tracking.Metric{Key: fmt.Sprintf("own%d", w), Value: float64(n), Step: int64(n), Time: at(int64(n))})
-				}
-				failed <- s.LogBatch(t.Context(), id, b)
-			}
-		})
-	}
-	wg.Wait()
-	close(failed)
-	for err := range failed {
-		noError(t, err)
-	}
-	info := getRun(t, s, id)
-	equal(t, len(info.Params), writers+1)
-	equal(t, len(info.Metrics), writers+1)
-	for key, latest := range info.Metrics {
-		equal(t, latest.Step, batches*points-1)
-		equal(t, len(history(t, s, id, key, 0)), batches*points)
-	}
+func testTags(k *kit) {
+	id := k.oneRun()
+	k.log(id, tracking.Batch{Tags: map[string]string{"a": "1", "b": "2"}})
+	k.log(id, tracking.Batch{Tags: map[string]string{"a": "3", "c": ""}})
+	k.log(id, tracking.Batch{Tags: map[string]string{"c": ""}, Params: map[string]string{"a": "a param"}})
+	got := k.getRun(id)
+	equal(k, k.describeRun(tracking.RunInfo{Tags: got.Tags}), k.describeRun(tracking.RunInfo{Tags: map[string]string{"a": "3", "b": "2", "c": ""}}))
+	equal(k, got.Params["a"], "a param")
 }

@@ -1,0 +1,116 @@
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+)
+
+// maxStatements bounds the prepared statements of one connection. Texts beyond
+// it run without; there are far fewer constant ones in the program.
+const maxStatements = 500
+
+// session is one SQLite connection with its prepared statements: parsing a
+// short statement takes longer than running it.
+type session struct {
+	conn  *sql.Conn
+	stmts map[string]*sql.Stmt // nil: prepare nothing
+}
+
+// prepared returns the statement of a constant text, nil when it is not kept.
+func (s *session) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s.stmts == nil {
+		return nil, nil
+	}
+	if stmt, ok := s.stmts[query]; ok {
+		return stmt, nil
+	}
+	if len(s.stmts) >= maxStatements {
+		return nil, nil
+	}
+	stmt, err := s.conn.PrepareContext(ctx, query)
+	if err == nil {
+		s.stmts[query] = stmt
+	}
+	return stmt, err
+}
+
+func (s *session) exec(ctx context.Context, query string) error {
+	stmt, err := s.prepared(ctx, query) //nolint:sqlclosecheck // the session keeps it
+	switch {
+	case err != nil:
+		return err
+	case stmt != nil:
+		_, err = stmt.ExecContext(ctx)
+	default:
+		_, err = s.conn.ExecContext(ctx, query)
+	}
+	return err
+}
+
+// close gives the connection up. A broken one leaves its pool, too.
+func (s *session) close(broken bool) {
+	for _, stmt := range s.stmts {
+		_ = stmt.Close() // only fails with the connection
+	}
+	if broken {
+		_ = s.conn.Raw(func(any) error { return driver.ErrBadConn })
+	}
+	_ = s.conn.Close()
+}
+
+// sessions hands out the connections of a pool, at most cap(free) at once. Of
+// a pool that this package opened it keeps them; from the application's own
+// pool it borrows each for one transaction.
+type sessions struct {
+	pool *sql.DB
+	keep bool
+	free chan *session // nil: to be opened
+}
+
+func newSessions(pool *sql.DB, size int, keep bool) *sessions {
+	s := &sessions{pool: pool, keep: keep, free: make(chan *session, size)}
+	for range size {
+		s.free <- nil
+	}
+	return s
+}
+
+func (p *sessions) acquire(ctx context.Context) (*session, error) {
+	var s *session
+	select {
+	case s = <-p.free:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if s != nil {
+		return s, nil
+	}
+	conn, err := p.pool.Conn(ctx)
+	if err != nil {
+		p.free <- nil
+		return nil, err
+	}
+	s = &session{conn: conn}
+	if p.keep {
+		s.stmts = map[string]*sql.Stmt{}
+	}
+	return s, nil
+}
+
+func (p *sessions) release(s *session, broken bool) {
+	if broken || !p.keep {
+		s.close(broken)
+		s = nil
+	}
+	p.free <- s
+}
+
+// close waits for the sessions in use and ends all.
+func (p *sessions) close() {
+	for range cap(p.free) {
+		if s := <-p.free; s != nil {
+			s.close(false)
+		}
+	}
+}
