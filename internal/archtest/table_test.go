@@ -123,6 +123,8 @@ var table = &archtest.Table{
 		"tracking/search":       {},
 		"tracking/trackingtest": {Own: []string{"tracking", "tracking/search"}},
 		"tracking/sqlstore":     {Own: []string{"tracking", "tracking/search", "internal/sqldb"}, Link: databases},
+		"tracking/sysmetrics":   {Own: []string{"tracking"}},
+		"tracking/tensorboard":  {Own: []string{"tracking"}},
 		"registry":              {},
 		"registry/registrytest": {Own: []string{"registry"}, Link: testify},
 		"registry/sqlstore":     {Own: []string{"registry", "internal/sqldb"}, Link: databases},
