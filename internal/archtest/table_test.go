@@ -123,6 +123,9 @@ var table = &archtest.Table{
 		"tracking/search":       {},
 		"tracking/trackingtest": {Own: []string{"tracking", "tracking/search"}},
 		"tracking/sqlstore":     {Own: []string{"tracking", "tracking/search", "internal/sqldb"}, Link: databases},
+		"tracking/mlflow": {
+			Own: []string{"tracking", "tracking/search", "internal/mlflowapi", "internal/httperr"}, Link: otlp,
+		},
 		"tracking/sysmetrics":   {Own: []string{"tracking"}},
 		"tracking/tensorboard":  {Own: []string{"tracking"}},
 		"registry":              {},
@@ -141,11 +144,12 @@ var table = &archtest.Table{
 		"monitor/inferlog":   {Own: []string{"monitor", "dataset"}, Link: arrow},
 		"monitor/promexport": {Own: []string{"monitor", "dataset/profile"}, Link: prometheus},
 
-		"internal/archtest": {},
-		"internal/errs":     {},
-		"internal/httperr":  {},
-		"internal/pgtest":   {},
-		"internal/sqldb":    {Link: databases},
+		"internal/archtest":  {},
+		"internal/errs":      {},
+		"internal/httperr":   {},
+		"internal/mlflowapi": {},
+		"internal/pgtest":    {},
+		"internal/sqldb":     {Link: databases},
 
 		"examples/quickstart": {
 			Own:  []string{"public"},
@@ -167,6 +171,7 @@ var table = &archtest.Table{
 		{From: "*", To: "github.com/aws", Reason: "a program that keeps its bytes in a folder must not link the AWS SDK: import dataset/blob/s3blob in the program"},
 		{From: "*", To: "internal/pgtest", Reason: "programs must not start the database of tests"},
 		{From: "*", To: "github.com/jackc", Reason: "a program that brings its own database must not link a driver: import a sqlstore package in the program"},
+		{From: "*", To: "go.opentelemetry.io", Reason: "a program without OpenTelemetry must not link it: import tracking/mlflow in the program"},
 		{From: "*", To: "modernc.org", Reason: "a program that brings its own database must not link SQLite: import a sqlstore package in the program"},
 		{From: "*", To: "github.com/prometheus", Reason: "a program without Prometheus must not link it: import monitor/promexport in the program"},
 		{From: "*", To: "github.com/apache", Reason: "a service that serves and monitors must not link Arrow: import dataset or monitor/inferlog in the program"},

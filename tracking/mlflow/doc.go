@@ -1,0 +1,7 @@
+// Package mlflow speaks MLflow's REST API, in both directions.
+//
+// NewHandler serves a tracking.Store as an http.Handler that the unmodified
+// Python client, the R and Java clients and MLflow's web UI cannot tell from
+// MLflow's own server. Dial makes a tracking.Store of a server, this one or
+// MLflow's.
+package mlflow
