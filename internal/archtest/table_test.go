@@ -155,6 +155,10 @@ var table = &archtest.Table{
 			Own:  []string{"public"},
 			Link: slices.Concat(arrow, databases, prometheus),
 		},
+		"examples/mlflow-server": {
+			Own:  []string{"public"},
+			Link: slices.Concat(aws, databases, otlp, prometheus),
+		},
 	},
 	Bans: []archtest.Ban{
 		{From: "dataset*", To: "tracking", Reason: "imports point upstream: data knows nothing of the runs that read it"},
