@@ -1,22 +1,25 @@
 #!/usr/bin/env bash
-# Provisions the real components of test ring 3: S3 servers (versitygw, MinIO), a
-# Python environment with foreign readers, and promtool. What it builds stays in
+# Provisions the real components of test ring 3: S3 servers (versitygw, MinIO),
+# two Python environments (foreign readers; upstream's MLflow, scikit-learn and
+# TensorBoard), PostgreSQL, Chromium, and promtool. What it builds stays in
 # ${MILLWRIGHT_CACHE:-.cache}, one folder a version; a second run finds it there
-# and does nothing. It needs Go, Python 3 with venv, and for promtool apt-get (or
-# a promtool on the PATH); it does not need root.
+# and does nothing. It needs Go, Python 3 with venv, and for the last three
+# apt-get (or the programs on the PATH); it does not need root.
 #
 #   scripts/realtools.sh              everything
-#   scripts/realtools.sh NAME…        some of: versitygw minio python promtool
+#   scripts/realtools.sh NAME…        some of: versitygw minio python mlflow
+#                                     postgres chromium promtool
 #
-# The tests find the tools at $CACHE/bin/{versitygw,minio,promtool} and
-# $CACHE/venv/bin/python.
+# The tests find the tools at $CACHE/bin/{versitygw,minio,promtool,chromium},
+# $CACHE/bin/{postgres,initdb,pg_ctl}, $CACHE/venv/bin/python and
+# $CACHE/mlflow-venv/bin/python.
 set -euo pipefail
 
 versitygw_version=v1.8.0
 minio_version=v0.0.0-20260212201848-7aac2a2c5b7c
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-requirements=$root/internal/inttest/testdata/requirements.txt
+testdata=$root/internal/inttest/testdata
 mkdir -p "${MILLWRIGHT_CACHE:-$root/.cache}"
 cache=$(cd "${MILLWRIGHT_CACHE:-$root/.cache}" && pwd)
 mkdir -p "$cache/bin" "$cache/tools"
@@ -66,68 +69,149 @@ go_tool() {
 	say "$name $version: built in $((SECONDS - began)) s"
 }
 
-# python_env makes the virtual environment that requirements.txt describes.
+# python_env NAME LINK REQUIREMENTS MODULES makes the virtual environment that a
+# file of pins describes, and tries to import the modules.
 python_env() {
-	local python key dir began=$SECONDS log=$cache/tools/python.log
-	python=$(command -v python3) || die python "there is no python3 on the PATH"
+	local name=$1 link=$cache/$2 requirements=$testdata/$3 modules=$4
+	local python key dir began=$SECONDS log=$cache/tools/$name.log
+	python=$(command -v python3) || die "$name" "there is no python3 on the PATH"
 	# Another interpreter or other pins are another environment.
 	key=$({ "$python" -c 'import sys; print(sys.version, sys.prefix)' && cat "$requirements"; } | cksum | tr -s ' \t' -)
 	dir=$cache/tools/venv/$key
 	if [ -e "$dir/complete" ]; then
-		ln -sfn "$dir" "$cache/venv"
-		say "python: cached ($dir)"
+		ln -sfn "$dir" "$link"
+		say "$name: cached ($dir)"
 		return
 	fi
-	say "python: making a virtual environment from ${requirements#"$root"/} …"
+	say "$name: making a virtual environment from ${requirements#"$root"/} …"
 	rm -rf "$dir" # one that was broken off; a venv cannot be moved into place
 	mkdir -p "$(dirname "$dir")"
 	"$python" -m venv "$dir" >"$log" 2>&1 9>&- ||
-		die python "python3 -m venv failed (on Debian it needs the package python3-venv)" "$log"
+		die "$name" "python3 -m venv failed (on Debian it needs the package python3-venv)" "$log"
 	"$dir/bin/python" -m pip install --disable-pip-version-check --only-binary :all: -r "$requirements" >>"$log" 2>&1 9>&- ||
-		die python "pip install failed (is the package index reachable, and is there a wheel of every pin for $("$python" -V)?)" "$log"
-	"$dir/bin/python" -c 'import deltalake, pyarrow, tritonclient.http' >>"$log" 2>&1 ||
-		die python "the packages are installed and cannot be imported" "$log"
+		die "$name" "pip install failed (is the package index reachable, and is there a wheel of every pin for $("$python" -V)?)" "$log"
+	"$dir/bin/python" -c "import $modules" >>"$log" 2>&1 ||
+		die "$name" "the packages are installed and cannot be imported" "$log"
 	touch "$dir/complete"
-	ln -sfn "$dir" "$cache/venv"
-	say "python: done in $((SECONDS - began)) s"
+	ln -sfn "$dir" "$link"
+	say "$name: done in $((SECONDS - began)) s"
 }
 
-# promtool comes out of Debian's package prometheus, unpacked and not installed.
-# Debian serves one version at a time, so it cannot be pinned.
+# promtool comes out of Debian's package prometheus. Debian serves one version
+# at a time, so it and the two below cannot be pinned.
 promtool() {
-	local found deb version dir began=$SECONDS log=$cache/tools/promtool.log
-	if [ -x "$cache/bin/promtool" ]; then
-		say "promtool: cached ($(readlink "$cache/bin/promtool"))"
-		return
-	fi
+	local found
+	cached promtool && return
 	if found=$(type -P promtool); then
 		ln -sfn "$found" "$cache/bin/promtool"
 		say "promtool: the one on the PATH ($found)"
 		return
 	fi
-	if ! command -v apt-get >/dev/null || ! command -v dpkg >/dev/null; then
-		die promtool "there is no promtool on the PATH and no apt-get to fetch it with: install Prometheus"
-	fi
-	say "promtool: fetching Debian's package prometheus …"
-	: >"$log"
-	if ! apt_download >>"$log" 2>&1; then
-		# The machine's package lists are absent or old. Ours need no root.
-		apt_private update >>"$log" 2>&1 9>&- || die promtool "apt-get update failed (is the package mirror reachable?)" "$log"
-		apt_download apt_private >>"$log" 2>&1 || die promtool "apt-get download prometheus failed" "$log"
-	fi
-	deb=$(find "$work" -maxdepth 1 -name 'prometheus_*.deb' | head -n 1)
-	version=$(dpkg -f "$deb" Version)
-	dir=$cache/tools/prometheus/$version
-	mkdir -p "$work/prometheus" "$(dirname "$dir")"
-	dpkg -x "$deb" "$work/prometheus" >>"$log" 2>&1 || die promtool "dpkg -x failed" "$log"
-	"$work/prometheus/usr/bin/promtool" --version >>"$log" 2>&1 || die promtool "the unpacked promtool does not run here" "$log"
-	rm -rf "$dir"
-	mv "$work/prometheus" "$dir"
-	ln -sfn "$dir/usr/bin/promtool" "$cache/bin/promtool"
-	say "promtool $version: done in $((SECONDS - began)) s"
+	debian promtool prometheus prometheus
+	"$tree/usr/bin/promtool" --version >>"$log" 2>&1 || die promtool "the unpacked promtool does not run here" "$log"
+	ln -sfn "$tree/usr/bin/promtool" "$cache/bin/promtool"
 }
 
-apt_download() { (cd "$work" && "${1:-apt-get}" -o APT::Sandbox::User="$(id -un)" download prometheus 9>&-); }
+# postgres is the machine's own where there is one, of whatever version.
+postgres() {
+	local dir found='' program
+	cached postgres && return
+	for dir in ${MILLWRIGHT_POSTGRES_BIN:+"$MILLWRIGHT_POSTGRES_BIN"} /usr/lib/postgresql/*/bin "$(dirname "$(type -P postgres || echo /none/x)")"; do
+		if [ -x "$dir/postgres" ] && [ -x "$dir/initdb" ]; then found=$dir; fi
+	done
+	if [ -n "$found" ]; then
+		# Each of the programs finds the others beside what its link names.
+		for program in initdb pg_ctl postgres; do ln -sfn "$found/$program" "$cache/bin/$program"; done
+		say "postgres: the machine's own ($found)"
+		return
+	fi
+	debian postgres postgresql postgresql
+	found=$(find "$tree/usr/lib/postgresql" -name initdb -type f | sort -V | tail -n 1)
+	for program in initdb pg_ctl postgres; do wrap "$program" "$(dirname "$found")/$program"; done
+	"$cache/bin/postgres" --version >>"$log" 2>&1 || die postgres "the unpacked postgres does not run here" "$log"
+}
+
+chromium() {
+	local found fonts
+	cached chromium && return
+	for found in chromium chromium-browser google-chrome; do
+		if found=$(type -P "$found"); then
+			ln -sfn "$found" "$cache/bin/chromium"
+			say "chromium: the one on the PATH ($found)"
+			return
+		fi
+	done
+	debian chromium chromium chromium fonts-liberation
+	# Without a font every text on a screenshot is empty boxes.
+	fonts=$tree/fonts.conf
+	printf '%s\n' '<?xml version="1.0"?>' '<!DOCTYPE fontconfig SYSTEM "fonts.dtd">' "<fontconfig>" \
+		"<dir>$tree/usr/share/fonts</dir>" "<cachedir>$tree/fontcache</cachedir>" "</fontconfig>" >"$fonts"
+	wrap chromium "$tree/usr/lib/chromium/chromium" "FONTCONFIG_FILE='$fonts'"
+	"$cache/bin/chromium" --version >>"$log" 2>&1 || die chromium "the unpacked chromium does not run here" "$log"
+}
+
+# cached NAME reports whether the program is there and still runs; a machine's
+# own one may have gone.
+cached() {
+	[ -x "$cache/bin/$1" ] && "$cache/bin/$1" --version >/dev/null 2>&1 || return 1
+	say "$1: cached ($(readlink "$cache/bin/$1" || echo "$cache/bin/$1"))"
+}
+
+# wrap NAME PROGRAM [SETTING] makes bin/NAME a script that runs an unpacked
+# program with the libraries of its tree.
+wrap() {
+	local libraries
+	# Older packages have files in /lib, newer ones do not.
+	libraries=$({ find "$tree/usr/lib" "$tree/lib" -name '*.so*' -printf '%h\n' 2>/dev/null || true; } | grep -v /usr/lib/chromium | sort -u | paste -sd:)
+	printf '#!/bin/sh\nexec env LD_LIBRARY_PATH=%s %s %s "$@"\n' "'$libraries'" "${3:-}" "'$2'" >"$work/$1.sh"
+	chmod +x "$work/$1.sh"
+	mv -f "$work/$1.sh" "$cache/bin/$1"
+}
+
+# debian NAME PACKAGE PACKAGES… unpacks Debian's packages, with what they need
+# and the machine lacks, into a folder named by the first's version, and sets
+# tree to it and log to the log. Nothing is installed.
+debian() {
+	local name=$1 main=$2 apt=apt-get deb version began=$SECONDS
+	shift 2
+	log=$cache/tools/$name.log
+	if ! command -v apt-get >/dev/null || ! command -v dpkg >/dev/null; then
+		die "$name" "it is not on the PATH and there is no apt-get to fetch it with: install $main"
+	fi
+	say "$name: fetching Debian's package $main …"
+	: >"$log"
+	if ! apt_fetch "$apt" "$@" >>"$log" 2>&1; then
+		# The machine's package lists are absent or old. Ours need no root.
+		apt=apt_private
+		apt_private update >>"$log" 2>&1 9>&- || die "$name" "apt-get update failed (is the package mirror reachable?)" "$log"
+		apt_fetch "$apt" "$@" >>"$log" 2>&1 || die "$name" "apt-get download failed" "$log"
+	fi
+	deb=$(find "$work/debs" -maxdepth 1 -name "${main}_*.deb" | head -n 1)
+	[ -n "$deb" ] || die "$name" "apt-get did not give the package $main; is it installed and off the PATH?" "$log"
+	version=$(dpkg -f "$deb" Version)
+	mkdir -p "$work/tree"
+	for deb in "$work"/debs/*.deb; do
+		dpkg -x "$deb" "$work/tree" >>"$log" 2>&1 || die "$name" "dpkg -x failed" "$log"
+	done
+	tree=$cache/tools/$main/$version
+	mkdir -p "$(dirname "$tree")"
+	rm -rf "$tree"
+	mv "$work/tree" "$tree"
+	rm -rf "$work/debs"
+	say "$name $version: done in $((SECONDS - began)) s"
+}
+
+# apt_fetch APT PACKAGES… downloads what an installation would install.
+apt_fetch() {
+	local apt=$1 names
+	shift
+	rm -rf "$work/debs"
+	mkdir -p "$work/debs"
+	names=$("$apt" -s -y --no-install-recommends install "$@" 9>&- | awk '/^Inst / { print $2 }')
+	[ -n "$names" ] || return 1
+	# shellcheck disable=SC2086 # Names of packages have no spaces.
+	(cd "$work/debs" && "$apt" -o APT::Sandbox::User="$(id -un)" download $names 9>&-)
+}
 
 # apt_private is apt-get with lists and a cache of its own.
 apt_private() {
@@ -136,14 +220,17 @@ apt_private() {
 		-o Dir::State::status=/var/lib/dpkg/status -o APT::Sandbox::User="$(id -un)" "$@"
 }
 
-[ $# -gt 0 ] || set -- versitygw minio python promtool
+[ $# -gt 0 ] || set -- versitygw minio python mlflow postgres chromium promtool
 for name in "$@"; do
 	case $name in
 	versitygw) go_tool versitygw github.com/versity/versitygw/cmd/versitygw "$versitygw_version" ;;
 	minio) go_tool minio github.com/minio/minio "$minio_version" ;;
-	python) python_env ;;
+	python) python_env python venv requirements.txt 'deltalake, pyarrow, tritonclient.http' ;;
+	mlflow) python_env mlflow mlflow-venv requirements-mlflow.txt 'boto3, mlflow, pandas, psycopg2, sklearn, tensorboard' ;;
+	postgres) postgres ;;
+	chromium) chromium ;;
 	promtool) promtool ;;
-	*) die "$name" "is none of: versitygw minio python promtool" ;;
+	*) die "$name" "is none of: versitygw minio python mlflow postgres chromium promtool" ;;
 	esac
 done
 say "all in $cache"

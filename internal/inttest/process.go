@@ -13,12 +13,13 @@ import (
 	"time"
 )
 
-// supervise runs "$@" and kills it when standard input ends, which happens also
-// when the test process is killed. The watcher has to read a copy of the input,
-// as a shell gives background commands none.
+// supervise runs "$@" and kills it, with the processes that it started itself,
+// when standard input ends, which happens also when the test process is killed.
+// The watcher has to read a copy of the input, as a shell gives background
+// commands none.
 const supervise = `exec 3<&0
-"$@" </dev/null 3<&- & server=$!
-{ read -r _ <&3; kill -9 $server; } 2>/dev/null & watcher=$!
+setsid "$@" </dev/null 3<&- & server=$!
+{ read -r _ <&3; kill -9 -- -$server || kill -9 $server; } 2>/dev/null & watcher=$!
 exec 3<&-
 wait $server; status=$?
 kill $watcher 2>/dev/null
@@ -36,10 +37,19 @@ type process struct {
 // and shows what it said when the test failed.
 func start(t testing.TB, env []string, name string, args ...string) *process {
 	t.Helper()
+	return startWith(t, env, nil, name, args...)
+}
+
+// startWith gives the program open files as well, from descriptor 4 on.
+func startWith(t testing.TB, env []string, files []*os.File, name string, args ...string) *process {
+	t.Helper()
 	p := &process{done: make(chan struct{}), log: filepath.Join(t.TempDir(), filepath.Base(name)+".log")}
 	// Not bound to a context: the shell has to live as long as the server.
 	p.cmd = exec.Command("/bin/sh", append([]string{"-c", supervise, "sh", name}, args...)...) //nolint:noctx // See above.
 	p.cmd.Env = append(os.Environ(), env...)
+	if files != nil {
+		p.cmd.ExtraFiles = append([]*os.File{nil}, files...)
+	}
 	log, err := os.Create(p.log)
 	if err != nil {
 		t.Fatal(err)
@@ -83,9 +93,9 @@ func (p *process) tail() string {
 }
 
 // await asks ready again and again until it answers nil, the process ends, or
-// half a minute has passed.
+// two minutes have passed, which upstream's server needs on a busy machine.
 func (p *process) await(ctx context.Context, ready func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()

@@ -3,9 +3,11 @@ package inttest
 import (
 	"bytes"
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // RunScript runs a Python script of testdata with the provisioned interpreter,
@@ -25,4 +27,15 @@ func RunScript(t testing.TB, script string, args ...string) (output []byte, stat
 		t.Fatalf("%s: %v", script, err)
 	}
 	return stdout.Bytes(), cmd.ProcessState.ExitCode()
+}
+
+// RunMLflowScript runs a script of testdata with the interpreter that has
+// MLflow's client, and returns all that it said.
+func RunMLflowScript(t testing.TB, script string, args ...string) ([]byte, error) {
+	t.Helper()
+	path := filepath.Join(repository(t), "internal", "inttest", "testdata", script)
+	cmd := exec.CommandContext(t.Context(), MLflowPython(t), append([]string{path}, args...)...)
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
+	cmd.WaitDelay = 10 * time.Second
+	return cmd.CombinedOutput()
 }

@@ -17,7 +17,7 @@ func Missing(t testing.TB, what string) {
 }
 
 // Tool returns the path of a program that scripts/realtools.sh provisioned:
-// "versitygw", "minio" or "promtool".
+// "versitygw", "minio", "promtool" or "chromium".
 func Tool(t testing.TB, name string) string {
 	t.Helper()
 	return provisioned(t, name, filepath.Join("bin", name))
@@ -28,6 +28,14 @@ func Tool(t testing.TB, name string) string {
 func Python(t testing.TB) string {
 	t.Helper()
 	return provisioned(t, "the Python environment", filepath.Join("venv", "bin", "python"))
+}
+
+// MLflowPython returns the interpreter of the environment with upstream's MLflow,
+// scikit-learn, pandas and TensorBoard. The programs mlflow and tensorboard are
+// beside it.
+func MLflowPython(t testing.TB) string {
+	t.Helper()
+	return provisioned(t, "the Python environment of MLflow", filepath.Join("mlflow-venv", "bin", "python"))
 }
 
 func provisioned(t testing.TB, what, path string) string {
