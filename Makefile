@@ -10,7 +10,7 @@ LINT         := $(MILLWRIGHT_CACHE)/bin/golangci-lint-$(LINT_VERSION)
 RACE    := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 GOFILES := find . -name '*.go' -not -path './.cache/*'
 
-.PHONY: help test test-real bench fuzz soak fmt vet lint clean
+.PHONY: help test test-real bench rivals fuzz soak fmt vet lint clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -29,6 +29,10 @@ test-real: ## the tests against real servers and foreign readers, which are buil
 
 bench: ## every benchmark, with allocations
 	go test -run '^$$' -bench . -benchmem ./...
+
+rivals: ## our speed beside MLflow's in the same run, which takes a quarter of an hour
+	./scripts/realtools.sh mlflow
+	cd internal/bench && go run ./tracking -mlflow $(MILLWRIGHT_CACHE)/mlflow-venv/bin/mlflow
 
 fuzz: ## every fuzz test for FUZZTIME (default 30s)
 	./scripts/fuzz.sh $(FUZZTIME)
