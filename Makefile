@@ -8,6 +8,8 @@ LINT_VERSION := v2.15.0
 LINT         := $(MILLWRIGHT_CACHE)/bin/golangci-lint-$(LINT_VERSION)
 # Without a C compiler there is no race detector, and the tests run without it.
 RACE    := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+# The packages whose own tests meet real components.
+REALTESTS := grep -rlE 'REQUIRE_REAL|MILLWRIGHT_PYTHON|pgtest\.' --include='*_test.go' --exclude-dir=.cache --exclude-dir=inttest . | xargs -n1 dirname | sort -u
 GOFILES := find . -name '*.go' -not -path './.cache/*'
 
 .PHONY: help test test-real bench rivals fuzz soak fmt vet lint clean
@@ -25,7 +27,7 @@ test: $(if $(wildcard $(LINT)),lint,vet) ## formatting, go vet, all tests with -
 test-real: ## the tests against real servers and foreign readers, which are built or fetched first
 	./scripts/realtools.sh
 	cd internal/inttest && REQUIRE_REAL=1 go test -count=1 -timeout 20m -v ./...
-	REQUIRE_REAL=1 MILLWRIGHT_PYTHON=$(MILLWRIGHT_CACHE)/venv/bin/python go test -count=1 -timeout 20m ./...
+	REQUIRE_REAL=1 MILLWRIGHT_PYTHON=$(MILLWRIGHT_CACHE)/venv/bin/python go test -count=1 -timeout 20m $$($(REALTESTS))
 
 bench: ## every benchmark, with allocations
 	go test -run '^$$' -bench . -benchmem ./...
