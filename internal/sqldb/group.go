@@ -86,10 +86,13 @@ func (g *group) once(ctx context.Context, fn func(*Tx) error, alone bool) error 
 	if t.tx == nil {
 		return g.lead(ctx, fn, alone)
 	}
-	if err := m.work(t, fn); err != nil {
-		return err
+	err := m.work(t, fn)
+	// An error too waits for the commit: it may come from what another member
+	// wrote, like a name that is taken now, and holds only if that is kept.
+	if lost := <-m.result; lost != nil {
+		return lost
 	}
-	return <-m.result
+	return err
 }
 
 // work runs fn in the leader's transaction and gives that back, come what may.
@@ -191,7 +194,7 @@ type leader struct {
 	group     *group
 	session   *session
 	ctx       context.Context // of the leader, which cannot end
-	members   []*member       // those whose part is in the transaction
+	members   []*member       // those who had their turn
 	committed bool
 }
 
@@ -237,10 +240,12 @@ func (l *leader) lend(m *member, tx *Tx) error {
 	}
 	back := make(chan bool)
 	m.turn <- turn{tx: tx, back: back}
-	if <-back {
-		l.members = append(l.members, m)
-	} else if err := l.session.exec(l.ctx, "ROLLBACK TO mw_member"); err != nil {
-		return err
+	ok := <-back
+	l.members = append(l.members, m)
+	if !ok {
+		if err := l.session.exec(l.ctx, "ROLLBACK TO mw_member"); err != nil {
+			return err
+		}
 	}
 	return l.session.exec(l.ctx, "RELEASE mw_member")
 }

@@ -133,6 +133,43 @@ func TestManyWritersOfOneHandle(t *testing.T) {
 	require.Equal(t, []string{fmt.Sprint(writers * each)}, readTexts(t, db, `SELECT CAST(v AS text) FROM n`))
 }
 
+// TestAnErrorHoldsWhenItIsTold: who is told that a name is taken finds it, also
+// when the one who took it shares the transaction.
+func TestAnErrorHoldsWhenItIsTold(t *testing.T) {
+	t.Parallel()
+	db := open(t, nil)
+	execSQL(t, db, `CREATE TABLE n (name TEXT PRIMARY KEY)`)
+	const writers, rounds = 8, 200
+	results := make(chan error, writers)
+	for range writers {
+		go func() {
+			results <- func() error {
+				for i := range rounds {
+					name := fmt.Sprint("n", i)
+					err := db.Tx(t.Context(), func(tx *sqldb.Tx) error {
+						_, err := tx.ExecContext(t.Context(), `INSERT INTO n VALUES (?)`, name)
+						return err
+					})
+					if err == nil {
+						continue
+					}
+					var found int
+					read := db.View(t.Context(), func(tx *sqldb.Tx) error {
+						return tx.QueryRowContext(t.Context(), `SELECT count(*) FROM n WHERE name = ?`, name).Scan(&found)
+					})
+					if read != nil || found != 1 {
+						return fmt.Errorf("told that %s is there (%w), and found it %d times: %w", name, err, found, read)
+					}
+				}
+				return nil
+			}()
+		}()
+	}
+	for range writers {
+		require.NoError(t, <-results)
+	}
+}
+
 func BenchmarkTx(b *testing.B) {
 	db := open(b, nil)
 	execSQL(b, db, `CREATE TABLE n (id INTEGER PRIMARY KEY, v INTEGER)`)
