@@ -122,7 +122,7 @@ var table = &archtest.Table{
 		"tracking":              {},
 		"tracking/search":       {},
 		"tracking/trackingtest": {Own: []string{"tracking", "tracking/search"}},
-		"tracking/sqlstore":     {Own: []string{"tracking", "tracking/search", "internal/sqldb"}, Link: databases},
+		"tracking/sqlstore":     {Own: []string{"tracking", "tracking/search", "internal/sqldb", "internal/sqlsearch"}, Link: databases},
 		"tracking/mlflow": {
 			Own: []string{"tracking", "tracking/search", "internal/mlflowapi", "internal/httperr"}, Link: otlp,
 		},
@@ -150,6 +150,7 @@ var table = &archtest.Table{
 		"internal/mlflowapi": {},
 		"internal/pgtest":    {},
 		"internal/sqldb":     {Link: databases},
+		"internal/sqlsearch": {Own: []string{"tracking/search", "internal/sqldb"}, Link: databases},
 
 		"examples/quickstart": {
 			Own:  []string{"public"},
@@ -170,6 +171,7 @@ var table = &archtest.Table{
 		{From: "tracking", To: "dataset", Reason: "declare the few methods that are needed (tracking.Artifacts): every blob store has them"},
 		{From: "registry", To: "dataset", Reason: "declare the few methods that are needed (registry.Files): every blob store has them"},
 		{From: "*", To: "internal/sqldb", Reason: "only the sqlstore packages speak SQL"},
+		{From: "*", To: "internal/sqlsearch", Reason: "only the sqlstore packages speak SQL"},
 		{From: "*", To: "internal/httperr", Reason: "only packages that answer HTTP need a status"},
 		{From: "*", To: "github.com/stretchr/testify", Reason: "programs must not link the assertions of tests"},
 		{From: "*", To: "github.com/aws", Reason: "a program that keeps its bytes in a folder must not link the AWS SDK: import dataset/blob/s3blob in the program"},

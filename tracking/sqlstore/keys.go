@@ -122,3 +122,33 @@ func (s *Store) addKeys(ctx context.Context, keys []string) (map[string]int64, e
 	}
 	return found, nil
 }
+
+// findKeys returns the ids of those keys that are in use.
+func (s *Store) findKeys(ctx context.Context, tx *sqldb.Tx, keys []string) (map[string]int64, error) {
+	found := make(map[string]int64, len(keys))
+	if len(keys) == 0 {
+		return found, nil
+	}
+	ids := make([]int64, len(keys))
+	unknown := s.keys.lookup(ids, func(i int) string { return keys[i] })
+	for i, key := range keys {
+		if ids[i] != 0 {
+			found[key] = ids[i]
+		}
+	}
+	if len(unknown) == 0 {
+		return found, nil
+	}
+	fresh := map[string]int64{}
+	err := eachRow(ctx, tx, `SELECT key, id FROM mw_key WHERE `+s.dialect.In("key"), []any{s.dialect.Texts(unknown)}, func(rows *sql.Rows) error {
+		var key string
+		var id int64
+		err := rows.Scan(&key, &id)
+		fresh[key], found[key] = id, id
+		return err
+	})
+	if err == nil && len(fresh) > 0 {
+		s.keys.add(fresh)
+	}
+	return found, err
+}

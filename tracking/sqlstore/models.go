@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/millwright-ml/millwright/internal/sqldb"
+	"github.com/millwright-ml/millwright/internal/sqlsearch"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -127,7 +128,7 @@ func (s *Store) Model(ctx context.Context, id tracking.ModelID) (tracking.Logged
 		if err != nil {
 			return err
 		}
-		found, err := s.foundModels(ctx, tx, []entry{{id: row}})
+		found, err := s.foundModels(ctx, tx, []sqlsearch.Entry{{ID: row}})
 		if err == nil {
 			out = found[0]
 		}

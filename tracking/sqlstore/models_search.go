@@ -8,67 +8,68 @@ import (
 	"strconv"
 
 	"github.com/millwright-ml/millwright/internal/sqldb"
+	"github.com/millwright-ml/millwright/internal/sqlsearch"
 	"github.com/millwright-ml/millwright/tracking"
 	"github.com/millwright-ml/millwright/tracking/search"
 )
 
 // searchedModels describes logged models. The clauses about metrics look at
 // points on the datasets only, unless there are none.
-func searchedModels(datasets []tracking.DatasetRef, keys map[string]int64) *searched {
-	return &searched{
-		from: "mw_model e",
-		attrs: map[string]column{
-			"name":                   {expr: "e.name"},
-			"model_id":               {expr: "e.model_id"},
-			"model_type":             {expr: "NULLIF(e.type, '')", nullable: true},
-			"status":                 {expr: "e.status"},
-			"source_run_id":          {expr: "NULLIF(e.source_run, '')", nullable: true},
-			"experiment_id":          {expr: "e.experiment_id", number: true}, // in an order; see modelCondition
-			"creation_timestamp":     {expr: "e.created_ms", number: true},
-			"last_updated_timestamp": {expr: "e.updated_ms", number: true},
+func searchedModels(datasets []tracking.DatasetRef, keys map[string]int64) *sqlsearch.Schema {
+	return &sqlsearch.Schema{
+		From: "mw_model e",
+		Attrs: map[string]sqlsearch.Column{
+			"name":                   {Expr: "e.name"},
+			"model_id":               {Expr: "e.model_id"},
+			"model_type":             {Expr: "NULLIF(e.type, '')", Nullable: true},
+			"status":                 {Expr: "e.status"},
+			"source_run_id":          {Expr: "NULLIF(e.source_run, '')", Nullable: true},
+			"experiment_id":          {Expr: "e.experiment_id", Number: true}, // in an order; see modelCondition
+			"creation_timestamp":     {Expr: "e.created_ms", Number: true},
+			"last_updated_timestamp": {Expr: "e.updated_ms", Number: true},
 		},
-		pairs: map[search.Entity]pairs{
-			search.Metric: {table: "mw_model_metric", owner: "model", interned: true, metric: true, many: true},
-			search.Param:  {table: "mw_model_param", owner: "model", interned: true, head: true},
-			search.Tag:    {table: "mw_model_tag", owner: "model", interned: true, head: true},
+		Pairs: map[search.Entity]sqlsearch.Pairs{
+			search.Metric: {Table: "mw_model_metric", Owner: "model", Interned: true, Metric: true, Many: true},
+			search.Param:  {Table: "mw_model_param", Owner: "model", Interned: true, Head: true},
+			search.Tag:    {Table: "mw_model_tag", Owner: "model", Interned: true, Head: true},
 		},
-		special: func(d sqldb.Dialect, c *search.Clause, id string) (fragment, bool) {
+		Special: func(d sqldb.Dialect, c *search.Clause, id string) (sqlsearch.Fragment, bool) {
 			switch {
 			case c.Entity == search.Attribute && c.Key == "experiment_id":
-				return textCondition(d, "CAST(e.experiment_id AS text)", c, false), true
+				return sqlsearch.TextCondition(d, "CAST(e.experiment_id AS text)", c, false), true
 			case c.Entity == search.Metric && len(datasets) > 0:
 				key, known := keys[c.Key]
 				if !known {
-					return frag("1 = 0"), true
+					return sqlsearch.Frag("1 = 0"), true
 				}
-				value := numberCondition("p.value", "p.is_nan", c)
-				var s statement
-				s.write("EXISTS (SELECT 1 FROM mw_model_metric p WHERE p.model = "+id+" AND p.key = ? AND ", key).add(value)
-				s.write(" AND ").add(onDatasets("p", datasets)).write(")")
-				return fragment{s.text.String(), s.args}, true
+				value := sqlsearch.NumberCondition("p.value", "p.is_nan", c)
+				var s sqlsearch.Statement
+				s.Write("EXISTS (SELECT 1 FROM mw_model_metric p WHERE p.model = "+id+" AND p.key = ? AND ", key).Add(value)
+				s.Write(" AND ").Add(onDatasets("p", datasets)).Write(")")
+				return s.Fragment(), true
 			}
-			return fragment{}, false
+			return sqlsearch.Fragment{}, false
 		},
-		ties: []orderColumn{{expr: "e.created_ms", desc: true, kind: intValue}, {expr: "e.model_id", kind: textValue}},
+		Ties: []sqlsearch.OrderColumn{{Expr: "e.created_ms", Desc: true, Kind: sqlsearch.IntValue}, {Expr: "e.model_id", Kind: sqlsearch.TextValue}},
 	}
 }
 
 // onDatasets holds for the points on one of the datasets.
-func onDatasets(as string, datasets []tracking.DatasetRef) fragment {
-	var s statement
-	s.write("(")
+func onDatasets(as string, datasets []tracking.DatasetRef) sqlsearch.Fragment {
+	var s sqlsearch.Statement
+	s.Write("(")
 	for i, ref := range datasets {
 		if i > 0 {
-			s.write(" OR ")
+			s.Write(" OR ")
 		}
-		s.write("("+as+".dataset = ?", ref.Name)
+		s.Write("("+as+".dataset = ?", ref.Name)
 		if ref.Digest != "" {
-			s.write(" AND "+as+".digest = ?", ref.Digest)
+			s.Write(" AND "+as+".digest = ?", ref.Digest)
 		}
-		s.write(")")
+		s.Write(")")
 	}
-	s.write(")")
-	return fragment{s.text.String(), s.args}
+	s.Write(")")
+	return s.Fragment()
 }
 
 // maxDatasets bounds the datasets of one query, and thereby its text.
@@ -94,7 +95,7 @@ func (s *Store) searchModels(ctx context.Context, q tracking.ModelQuery) (page [
 			len(q.Datasets), len(q.OrderBy), maxDatasets, search.MaxOrderKeys, tracking.ErrInvalid)
 	}
 	orders := make([]search.Order, len(q.OrderBy))
-	parts := []string{listPart(q.Experiments), string(q.View), q.Filter}
+	parts := []string{sqlsearch.ListPart(q.Experiments), string(q.View), q.Filter}
 	for i, o := range q.OrderBy {
 		if orders[i], err = grammar.OrderField(o.Field, o.Desc); err != nil {
 			return nil, "", err
@@ -105,27 +106,27 @@ func (s *Store) searchModels(ctx context.Context, q tracking.ModelQuery) (page [
 		parts = append(parts, "d", d.Name, d.Digest)
 	}
 	rows := experimentRows(q.Experiments)
-	sum := querySum(modelSearch, parts...)
+	sum := sqlsearch.QuerySum(modelSearch, parts...)
 	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
 		page, next = nil, ""
 		l, none, err := s.modelLookup(ctx, tx, q, clauses, orders)
 		if err != nil {
 			return err
 		}
-		l.groups = inExperiments(s.dialect, rows)
-		l.base = append(l.base, inView(q.View)...)
-		from, err := openPlace(modelSearch, sum, q.Page.Token, l.fits)
+		l.Groups = inExperiments(s.dialect, rows)
+		l.Base = append(l.Base, inView(q.View)...)
+		from, err := sqlsearch.Open(modelSearch, sum, q.Page.Token, l.Fits)
 		if err != nil || none || len(rows) == 0 {
 			return err
 		}
 		size := foundSize(q.Page)
-		entries, err := l.page(ctx, from, size+1)
+		entries, err := l.Page(ctx, from, size+1)
 		if err != nil {
 			return err
 		}
 		page, err = s.foundModels(ctx, tx, entries[:min(size, len(entries))])
 		if len(page) < len(entries) && err == nil {
-			next = sealPlace(modelSearch, sum, entries[len(page)-1].at)
+			next = sqlsearch.Seal(modelSearch, sum, entries[len(page)-1].At)
 		}
 		return err
 	})
@@ -134,8 +135,8 @@ func (s *Store) searchModels(ctx context.Context, q tracking.ModelQuery) (page [
 
 // modelLookup compiles a query. A metric in the order is that of one dataset,
 // so it is joined by hand.
-func (s *Store) modelLookup(ctx context.Context, tx *sqldb.Tx, q tracking.ModelQuery, clauses []search.Clause, orders []search.Order) (*lookup, bool, error) {
-	keys, err := s.findKeys(ctx, tx, searchedModels(nil, nil).usedKeys(clauses, orders))
+func (s *Store) modelLookup(ctx context.Context, tx *sqldb.Tx, q tracking.ModelQuery, clauses []search.Clause, orders []search.Order) (*sqlsearch.Lookup, bool, error) {
+	keys, err := s.findKeys(ctx, tx, searchedModels(nil, nil).UsedKeys(clauses, orders))
 	if err != nil {
 		return nil, false, err
 	}
@@ -146,39 +147,39 @@ func (s *Store) modelLookup(ctx context.Context, tx *sqldb.Tx, q tracking.ModelQ
 	}
 	for i, o := range orders {
 		if o.Entity == search.Metric {
-			l.keys = append(l.keys, modelMetricOrder(o, q.OrderBy[i].Dataset, keys[o.Key], "o"+strconv.Itoa(i)))
+			l.Keys = append(l.Keys, modelMetricOrder(o, q.OrderBy[i].Dataset, keys[o.Key], "o"+strconv.Itoa(i)))
 			continue
 		}
-		l.keys = append(l.keys, attributeOrder(kind.attrs[o.Key], o.Desc))
+		l.Keys = append(l.Keys, sqlsearch.AttributeOrder(kind.Attrs[o.Key], o.Desc))
 	}
 	if len(q.Datasets) > 0 && !slices.ContainsFunc(clauses, func(c search.Clause) bool { return c.Entity == search.Metric }) {
 		// As in MLflow: the models that were measured on one of them at all.
 		on := onDatasets("p", q.Datasets)
-		l.base = append(l.base, fragment{"EXISTS (SELECT 1 FROM mw_model_metric p WHERE p.model = e.id AND " + on.text + ")", on.args})
+		l.Base = append(l.Base, sqlsearch.Frag("EXISTS (SELECT 1 FROM mw_model_metric p WHERE p.model = e.id AND "+on.Text+")", on.Args...))
 	}
 	return l, none, nil
 }
 
 // modelMetricOrder orders by the latest point of the metric on the dataset.
-func modelMetricOrder(o search.Order, on tracking.DatasetRef, key int64, as string) orderKey {
-	var s statement
-	s.write(" LEFT JOIN (SELECT p.model, p.value, p.is_nan, ROW_NUMBER() OVER"+
+func modelMetricOrder(o search.Order, on tracking.DatasetRef, key int64, as string) sqlsearch.OrderKey {
+	var s sqlsearch.Statement
+	s.Write(" LEFT JOIN (SELECT p.model, p.value, p.is_nan, ROW_NUMBER() OVER"+
 		" (PARTITION BY p.model ORDER BY p.step DESC, p.ts_ms DESC, p.value DESC, p.is_nan DESC) AS n FROM mw_model_metric p WHERE p.key = ?", key)
 	if on != (tracking.DatasetRef{}) {
-		s.write(" AND ").add(onDatasets("p", []tracking.DatasetRef{on}))
+		s.Write(" AND ").Add(onDatasets("p", []tracking.DatasetRef{on}))
 	}
-	s.write(") " + as + " ON " + as + ".model = e.id AND " + as + ".n = 1")
-	return orderKey{
-		join: fragment{s.text.String(), s.args},
-		cols: []orderColumn{
-			{expr: "CASE WHEN " + as + ".model IS NULL THEN 2 ELSE " + as + ".is_nan END"},
-			{expr: "COALESCE(" + as + ".value, 0)", desc: o.Desc, kind: floatValue},
+	s.Write(") " + as + " ON " + as + ".model = e.id AND " + as + ".n = 1")
+	return sqlsearch.OrderKey{
+		Join: s.Fragment(),
+		Cols: []sqlsearch.OrderColumn{
+			{Expr: "CASE WHEN " + as + ".model IS NULL THEN 2 ELSE " + as + ".is_nan END"},
+			{Expr: "COALESCE(" + as + ".value, 0)", Desc: o.Desc, Kind: sqlsearch.FloatValue},
 		},
 	}
 }
 
 // foundModels reads the models of a page, or fewer when they hold much.
-func (s *Store) foundModels(ctx context.Context, tx *sqldb.Tx, entries []entry) ([]tracking.LoggedModel, error) {
+func (s *Store) foundModels(ctx context.Context, tx *sqldb.Tx, entries []sqlsearch.Entry) ([]tracking.LoggedModel, error) {
 	if len(entries) == 0 {
 		return nil, nil
 	}
@@ -187,7 +188,7 @@ func (s *Store) foundModels(ctx context.Context, tx *sqldb.Tx, entries []entry) 
 	query := `
 		SELECT id, model_id, experiment_id, name, type, source_run, status, status_message, artifact_uri, created_ms, updated_ms, deleted_ms, n_params + n_tags + n_metrics
 		FROM mw_model WHERE ` + s.dialect.In("id")
-	err := eachRow(ctx, tx, query, []any{s.dialect.Ints(entryIDs(entries))}, func(rows *sql.Rows) error {
+	err := eachRow(ctx, tx, query, []any{s.dialect.Ints(sqlsearch.IDs(entries))}, func(rows *sql.Rows) error {
 		var row, experiment, created, updated int64
 		var deleted sql.NullInt64
 		var n int
@@ -207,12 +208,12 @@ func (s *Store) foundModels(ctx context.Context, tx *sqldb.Tx, entries []entry) 
 	}
 	total := 0
 	for i, e := range entries {
-		if total += held[e.id]; total > maxEntriesOnPage && i > 0 {
+		if total += held[e.ID]; total > maxEntriesOnPage && i > 0 {
 			entries = entries[:i]
 			break
 		}
 	}
-	args := []any{s.dialect.Ints(entryIDs(entries))}
+	args := []any{s.dialect.Ints(sqlsearch.IDs(entries))}
 	if err := s.readModelPairs(ctx, tx, "mw_model_param", args, func(row int64) map[string]string { return byID[row].Params }); err != nil {
 		return nil, err
 	}
@@ -236,7 +237,7 @@ func (s *Store) foundModels(ctx context.Context, tx *sqldb.Tx, entries []entry) 
 	}
 	out := make([]tracking.LoggedModel, len(entries))
 	for i, e := range entries {
-		out[i] = *byID[e.id]
+		out[i] = *byID[e.ID]
 	}
 	return out, nil
 }

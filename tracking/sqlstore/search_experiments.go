@@ -6,32 +6,33 @@ import (
 	"fmt"
 
 	"github.com/millwright-ml/millwright/internal/sqldb"
+	"github.com/millwright-ml/millwright/internal/sqlsearch"
 	"github.com/millwright-ml/millwright/tracking"
 	"github.com/millwright-ml/millwright/tracking/search"
 )
 
-func searchedExperiments() *searched {
-	return &searched{
-		from: "mw_experiment e",
-		attrs: map[string]column{
-			"name":             {expr: "e.name"},
-			"experiment_id":    {expr: "e.id", number: true}, // in an order; see special
-			"creation_time":    {expr: "e.created_ms", number: true},
-			"last_update_time": {expr: "e.updated_ms", number: true},
+func searchedExperiments() *sqlsearch.Schema {
+	return &sqlsearch.Schema{
+		From: "mw_experiment e",
+		Attrs: map[string]sqlsearch.Column{
+			"name":             {Expr: "e.name"},
+			"experiment_id":    {Expr: "e.id", Number: true}, // in an order; see special
+			"creation_time":    {Expr: "e.created_ms", Number: true},
+			"last_update_time": {Expr: "e.updated_ms", Number: true},
 		},
-		pairs: map[search.Entity]pairs{
-			search.Tag: {table: "mw_experiment_tag", owner: "experiment"},
+		Pairs: map[search.Entity]sqlsearch.Pairs{
+			search.Tag: {Table: "mw_experiment_tag", Owner: "experiment"},
 		},
-		special: experimentIDCondition,
-		ties:    []orderColumn{{expr: "e.created_ms", desc: true, kind: intValue}, {expr: "e.id", kind: intValue}},
+		Special: experimentIDCondition,
+		Ties:    []sqlsearch.OrderColumn{{Expr: "e.created_ms", Desc: true, Kind: sqlsearch.IntValue}, {Expr: "e.id", Kind: sqlsearch.IntValue}},
 	}
 }
 
 // experimentIDCondition compares the id, which is a number in the database and
 // a text in a filter.
-func experimentIDCondition(d sqldb.Dialect, c *search.Clause, _ string) (fragment, bool) {
+func experimentIDCondition(d sqldb.Dialect, c *search.Clause, _ string) (sqlsearch.Fragment, bool) {
 	if c.Entity != search.Attribute || c.Key != "experiment_id" {
-		return fragment{}, false
+		return sqlsearch.Fragment{}, false
 	}
 	list := c.List
 	if c.Op == search.Equal || c.Op == search.NotEqual {
@@ -43,9 +44,9 @@ func experimentIDCondition(d sqldb.Dialect, c *search.Clause, _ string) (fragmen
 			rows = append(rows, row)
 		}
 	}
-	cond := frag(d.In("e.id"), d.Ints(rows))
+	cond := sqlsearch.Frag(d.In("e.id"), d.Ints(rows))
 	if c.Op == search.NotEqual || c.Op == search.NotIn {
-		cond.text = "NOT (" + cond.text + ")"
+		cond.Text = "NOT (" + cond.Text + ")"
 	}
 	return cond, true
 }
@@ -69,32 +70,32 @@ func (s *Store) searchExperiments(ctx context.Context, q tracking.ExperimentQuer
 	if err != nil {
 		return nil, "", err
 	}
-	sum := querySum(experimentSearch, string(q.ID), q.Name, string(q.View), q.Filter, listPart(q.OrderBy))
+	sum := sqlsearch.QuerySum(experimentSearch, string(q.ID), q.Name, string(q.View), q.Filter, sqlsearch.ListPart(q.OrderBy))
 	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
 		page, next = nil, ""
 		l, none, err := s.newLookup(ctx, tx, searchedExperiments(), clauses, orders)
 		if err != nil {
 			return err
 		}
-		l.base = inView(q.View)
+		l.Base = inView(q.View)
 		if q.ID != "" {
-			l.base = append(l.base, frag("e.id = ?", parseExperimentID(q.ID)))
+			l.Base = append(l.Base, sqlsearch.Frag("e.id = ?", parseExperimentID(q.ID)))
 		}
 		if q.Name != "" {
-			l.base = append(l.base, frag("e.name = ?", q.Name))
+			l.Base = append(l.Base, sqlsearch.Frag("e.name = ?", q.Name))
 		}
-		from, err := openPlace(experimentSearch, sum, q.Page.Token, l.fits)
+		from, err := sqlsearch.Open(experimentSearch, sum, q.Page.Token, l.Fits)
 		if err != nil || none {
 			return err
 		}
 		size := foundSize(q.Page)
-		entries, err := l.page(ctx, from, size+1)
+		entries, err := l.Page(ctx, from, size+1)
 		if err != nil {
 			return err
 		}
 		if len(entries) > size {
 			entries = entries[:size]
-			next = sealPlace(experimentSearch, sum, entries[size-1].at)
+			next = sqlsearch.Seal(experimentSearch, sum, entries[size-1].At)
 		}
 		page, err = s.foundExperiments(ctx, tx, entries)
 		return err
@@ -103,11 +104,11 @@ func (s *Store) searchExperiments(ctx context.Context, q tracking.ExperimentQuer
 }
 
 // foundExperiments reads the experiments of a page.
-func (s *Store) foundExperiments(ctx context.Context, tx *sqldb.Tx, entries []entry) ([]tracking.Experiment, error) {
+func (s *Store) foundExperiments(ctx context.Context, tx *sqldb.Tx, entries []sqlsearch.Entry) ([]tracking.Experiment, error) {
 	if len(entries) == 0 {
 		return nil, nil
 	}
-	args := []any{s.dialect.Ints(entryIDs(entries))}
+	args := []any{s.dialect.Ints(sqlsearch.IDs(entries))}
 	byID := make(map[int64]*tracking.Experiment, len(entries))
 	query := `SELECT id, name, artifact_location, created_ms, updated_ms, deleted_ms FROM mw_experiment WHERE ` + s.dialect.In("id")
 	err := eachRow(ctx, tx, query, args, func(rows *sql.Rows) error {
@@ -140,7 +141,7 @@ func (s *Store) foundExperiments(ctx context.Context, tx *sqldb.Tx, entries []en
 	}
 	out := make([]tracking.Experiment, len(entries))
 	for i, e := range entries {
-		out[i] = *byID[e.id]
+		out[i] = *byID[e.ID]
 	}
 	return out, nil
 }

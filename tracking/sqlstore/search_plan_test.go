@@ -50,20 +50,17 @@ func explained(t *testing.T, s *Store, filter string, orders []string, stageNumb
 		if err != nil {
 			return err
 		}
-		l.groups, l.base = inExperiments(s.dialect, []int64{1}), inView(tracking.ActiveOnly)
-		st := l.stages()[stageNumber]
-		var source *fragment
-		conds := l.conds
+		l.Groups, l.Base = inExperiments(s.dialect, []int64{1}), inView(tracking.ActiveOnly)
+		var ids []int64
 		if listed {
-			list := frag("SELECT value AS id FROM "+l.dialect.Each("x"), l.dialect.Ints([]int64{1, 2, 3}))
-			source = &list
+			ids = []int64{1, 2, 3}
 		}
-		text := l.statement(st, l.columns(st), nil, 10, conds, source)
+		text := l.Statement(stageNumber, 10, ids)
 		explain := "EXPLAIN QUERY PLAN "
 		if s.dialect == sqldb.Postgres {
 			explain = "EXPLAIN "
 		}
-		rows, err := tx.QueryBuilt(t.Context(), explain+text.text.String(), text.args...)
+		rows, err := tx.QueryBuilt(t.Context(), explain+text.Text, text.Args...)
 		if err != nil {
 			return err
 		}
@@ -118,7 +115,7 @@ func TestPlansSQLite(t *testing.T) {
 		l, _, err := s.newLookup(t.Context(), tx, searchedRuns(), clauses, nil)
 		require.NoError(t, err)
 		for i, index := range []string{"mw_latest_by_value", "mw_param_by_value", "mw_tag_by_value"} {
-			rows, err := tx.QueryBuilt(t.Context(), "EXPLAIN QUERY PLAN "+l.conds[i].rows.text, l.conds[i].rows.args...)
+			rows, err := tx.QueryBuilt(t.Context(), "EXPLAIN QUERY PLAN "+l.Lists()[i].Text, l.Lists()[i].Args...)
 			require.NoError(t, err)
 			require.NoError(t, drainRows(rows, func(rows *sql.Rows) error {
 				var a, b, c int

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/millwright-ml/millwright/internal/sqldb"
+	"github.com/millwright-ml/millwright/internal/sqlsearch"
 	"github.com/millwright-ml/millwright/tracking"
 	"github.com/millwright-ml/millwright/tracking/search"
 )
@@ -20,39 +21,45 @@ const (
 	maxEntriesOnPage = 50_000
 )
 
-func searchedRuns() *searched {
-	return &searched{
-		from: "mw_run e",
-		attrs: map[string]column{
-			"run_id":       {expr: "e.run_id"},
-			"run_name":     {expr: "e.name"},
-			"user_id":      {expr: "e.user_id"},
-			"status":       {expr: "e.status"},
-			"artifact_uri": {expr: "e.artifact_uri"},
-			"start_time":   {expr: "e.start_ms", number: true},
-			"end_time":     {expr: "e.end_ms", number: true, nullable: true},
+// The kinds of searches, the first byte of their tokens.
+const (
+	experimentSearch byte = 'E'
+	runSearch        byte = 'R'
+	modelSearch      byte = 'M'
+	traceSearch      byte = 'T'
+)
+
+func searchedRuns() *sqlsearch.Schema {
+	return &sqlsearch.Schema{
+		From: "mw_run e",
+		Attrs: map[string]sqlsearch.Column{
+			"run_id":       {Expr: "e.run_id"},
+			"run_name":     {Expr: "e.name"},
+			"user_id":      {Expr: "e.user_id"},
+			"status":       {Expr: "e.status"},
+			"artifact_uri": {Expr: "e.artifact_uri"},
+			"start_time":   {Expr: "e.start_ms", Number: true},
+			"end_time":     {Expr: "e.end_ms", Number: true, Nullable: true},
 		},
-		pairs: map[search.Entity]pairs{
-			search.Metric: {table: "mw_latest", owner: "run", interned: true, metric: true},
-			search.Param:  {table: "mw_param", owner: "run", interned: true, head: true},
-			search.Tag:    {table: "mw_tag", owner: "run", interned: true, head: true},
+		Pairs: map[search.Entity]sqlsearch.Pairs{
+			search.Metric: {Table: "mw_latest", Owner: "run", Interned: true, Metric: true},
+			search.Param:  {Table: "mw_param", Owner: "run", Interned: true, Head: true},
+			search.Tag:    {Table: "mw_tag", Owner: "run", Interned: true, Head: true},
 		},
-		special: datasetCondition,
-		ties:    []orderColumn{{expr: "e.start_ms", desc: true, kind: intValue}, {expr: "e.run_id", kind: textValue}},
+		Special: datasetCondition,
+		Ties:    []sqlsearch.OrderColumn{{Expr: "e.start_ms", Desc: true, Kind: sqlsearch.IntValue}, {Expr: "e.run_id", Kind: sqlsearch.TextValue}},
 	}
 }
 
 // datasetCondition holds when one input of the run satisfies the clause.
-func datasetCondition(d sqldb.Dialect, c *search.Clause, id string) (fragment, bool) {
+func datasetCondition(d sqldb.Dialect, c *search.Clause, id string) (sqlsearch.Fragment, bool) {
 	if c.Entity != search.Dataset {
-		return fragment{}, false
+		return sqlsearch.Fragment{}, false
 	}
 	expr := map[string]string{"name": "d.name", "digest": "d.digest", "context": "NULLIF(p.context, '')"}[c.Key]
-	cond := textCondition(d, expr, c, false)
-	return fragment{
-		"EXISTS (SELECT 1 FROM mw_input p JOIN mw_dataset d ON d.id = p.dataset WHERE p.run = " + id + " AND " + cond.text + ")",
-		cond.args,
-	}, true
+	cond := sqlsearch.TextCondition(d, expr, c, false)
+	text := "EXISTS (SELECT 1 FROM mw_input p JOIN mw_dataset d ON d.id = p.dataset WHERE p.run = " + id + " AND " + cond.Text + ")"
+	return sqlsearch.Frag(text, cond.Args...), true
 }
 
 // SearchRuns implements tracking.Store.
@@ -75,7 +82,7 @@ func (s *Store) searchRuns(ctx context.Context, q tracking.RunQuery) (page []tra
 		return nil, "", err
 	}
 	rows := experimentRows(q.Experiments)
-	sum := querySum(runSearch, listPart(q.Experiments), string(q.View), q.Filter, listPart(q.OrderBy))
+	sum := sqlsearch.QuerySum(runSearch, sqlsearch.ListPart(q.Experiments), string(q.View), q.Filter, sqlsearch.ListPart(q.OrderBy))
 	if err := s.foldExperiments(ctx, rows); err != nil {
 		return nil, "", err
 	}
@@ -85,14 +92,14 @@ func (s *Store) searchRuns(ctx context.Context, q tracking.RunQuery) (page []tra
 		if err != nil {
 			return err
 		}
-		l.groups = inExperiments(s.dialect, rows)
-		l.base = inView(q.View)
-		from, err := openPlace(runSearch, sum, q.Page.Token, l.fits)
+		l.Groups = inExperiments(s.dialect, rows)
+		l.Base = inView(q.View)
+		from, err := sqlsearch.Open(runSearch, sum, q.Page.Token, l.Fits)
 		if err != nil || none || len(rows) == 0 {
 			return err
 		}
 		size := foundSize(q.Page)
-		entries, err := l.page(ctx, from, size+1)
+		entries, err := l.Page(ctx, from, size+1)
 		if err != nil {
 			return err
 		}
@@ -104,7 +111,7 @@ func (s *Store) searchRuns(ctx context.Context, q tracking.RunQuery) (page []tra
 			page = append(page, f.info)
 		}
 		if len(found) < len(entries) {
-			next = sealPlace(runSearch, sum, entries[len(found)-1].at)
+			next = sqlsearch.Seal(runSearch, sum, entries[len(found)-1].At)
 		}
 		return nil
 	})
@@ -112,9 +119,9 @@ func (s *Store) searchRuns(ctx context.Context, q tracking.RunQuery) (page []tra
 }
 
 // foundRuns reads the runs of a page, or fewer when they hold much.
-func (s *Store) foundRuns(ctx context.Context, tx *sqldb.Tx, entries []entry) ([]foundRun, error) {
+func (s *Store) foundRuns(ctx context.Context, tx *sqldb.Tx, entries []sqlsearch.Entry) ([]foundRun, error) {
 	byID := make(map[int64]foundRun, len(entries))
-	err := eachRow(ctx, tx, `SELECT `+runColumns+` FROM mw_run r WHERE `+s.dialect.In("r.id"), []any{s.dialect.Ints(entryIDs(entries))}, func(rows *sql.Rows) error {
+	err := eachRow(ctx, tx, `SELECT `+runColumns+` FROM mw_run r WHERE `+s.dialect.In("r.id"), []any{s.dialect.Ints(sqlsearch.IDs(entries))}, func(rows *sql.Rows) error {
 		f, err := scanRun(rows.Scan)
 		byID[f.row] = f
 		return err
@@ -125,21 +132,13 @@ func (s *Store) foundRuns(ctx context.Context, tx *sqldb.Tx, entries []entry) ([
 	found := make([]foundRun, 0, len(entries))
 	held := 0
 	for _, e := range entries {
-		f := byID[e.id]
+		f := byID[e.ID]
 		if held += f.entries; held > maxEntriesOnPage && len(found) > 0 {
 			break
 		}
 		found = append(found, f)
 	}
 	return found, s.readContents(ctx, tx, found, false)
-}
-
-func entryIDs(entries []entry) []int64 {
-	ids := make([]int64, len(entries))
-	for i, e := range entries {
-		ids[i] = e.id
-	}
-	return ids
 }
 
 func foundSize(p tracking.Page) int {
@@ -151,19 +150,12 @@ func foundSize(p tracking.Page) int {
 
 // newLookup compiles a filter and an order. none is true when the filter
 // selects nothing, whatever there is.
-func (s *Store) newLookup(ctx context.Context, tx *sqldb.Tx, kind *searched, clauses []search.Clause, orders []search.Order) (l *lookup, none bool, err error) {
-	keys, err := s.findKeys(ctx, tx, kind.usedKeys(clauses, orders))
+func (s *Store) newLookup(ctx context.Context, tx *sqldb.Tx, kind *sqlsearch.Schema, clauses []search.Clause, orders []search.Order) (l *sqlsearch.Lookup, none bool, err error) {
+	keys, err := s.findKeys(ctx, tx, kind.UsedKeys(clauses, orders))
 	if err != nil {
 		return nil, false, err
 	}
-	c := &compiler{dialect: s.dialect, kind: kind, keys: keys}
-	l = &lookup{tx: tx, dialect: s.dialect, kind: kind, keys: c.orderKeys(orders)}
-	for i := range clauses {
-		cond := c.clause(&clauses[i])
-		cond.pos = i
-		none = none || isNever(cond)
-		l.conds = append(l.conds, cond)
-	}
+	l, none = sqlsearch.New(tx, kind, keys, clauses, orders)
 	return l, none, nil
 }
 
@@ -180,25 +172,25 @@ func experimentRows(ids []tracking.ExperimentID) []int64 {
 }
 
 // inExperiments selects by experiment, one group for each while they are few.
-func inExperiments(d sqldb.Dialect, rows []int64) []fragment {
-	if len(rows) > maxGroups {
-		return []fragment{frag(d.In("e.experiment_id"), d.Ints(rows))}
+func inExperiments(d sqldb.Dialect, rows []int64) []sqlsearch.Fragment {
+	if len(rows) > sqlsearch.MaxGroups {
+		return []sqlsearch.Fragment{sqlsearch.Frag(d.In("e.experiment_id"), d.Ints(rows))}
 	}
-	groups := make([]fragment, len(rows))
+	groups := make([]sqlsearch.Fragment, len(rows))
 	for i, row := range rows {
-		groups[i] = frag("e.experiment_id = ?", row)
+		groups[i] = sqlsearch.Frag("e.experiment_id = ?", row)
 	}
 	return groups
 }
 
-func inView(v tracking.View) []fragment {
+func inView(v tracking.View) []sqlsearch.Fragment {
 	switch v {
 	case tracking.ActiveOnly:
-		return []fragment{frag("e.deleted_ms IS NULL")}
+		return []sqlsearch.Fragment{sqlsearch.Frag("e.deleted_ms IS NULL")}
 	case tracking.DeletedOnly:
-		return []fragment{frag("e.deleted_ms IS NOT NULL")}
+		return []sqlsearch.Fragment{sqlsearch.Frag("e.deleted_ms IS NOT NULL")}
 	case tracking.All:
 		return nil
 	}
-	return []fragment{frag("1 = 0")} // no view of ours
+	return []sqlsearch.Fragment{sqlsearch.Frag("1 = 0")} // no view of ours
 }

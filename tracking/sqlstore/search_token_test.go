@@ -8,34 +8,35 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millwright-ml/millwright/internal/sqlsearch"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
-func anyPlace(place) bool { return true }
+func anyPlace(sqlsearch.Place) bool { return true }
 
 func TestPlaceTokens(t *testing.T) {
 	t.Parallel()
-	query := querySum(runSearch, "ab", "c")
-	require.NotEqual(t, query, querySum(runSearch, "a", "bc"))
-	require.NotEqual(t, query, querySum(modelSearch, "ab", "c"))
-	for _, want := range []place{
-		{}, {stage: 2, values: []any{int64(-5), 0.25, "", "text\x00é", int64(1) << 62}},
-		{values: []any{strings.Repeat("long", 10_000)}},
+	query := sqlsearch.QuerySum(runSearch, "ab", "c")
+	require.NotEqual(t, query, sqlsearch.QuerySum(runSearch, "a", "bc"))
+	require.NotEqual(t, query, sqlsearch.QuerySum(modelSearch, "ab", "c"))
+	for _, want := range []sqlsearch.Place{
+		{}, {Stage: 2, Values: []any{int64(-5), 0.25, "", "text\x00é", int64(1) << 62}},
+		{Values: []any{strings.Repeat("long", 10_000)}},
 	} {
-		token := sealPlace(runSearch, query, want)
-		got, err := openPlace(runSearch, query, token, anyPlace)
+		token := sqlsearch.Seal(runSearch, query, want)
+		got, err := sqlsearch.Open(runSearch, query, token, anyPlace)
 		require.NoError(t, err)
 		require.Equal(t, want, *got)
 		for _, bad := range []string{token[1:], token[:len(token)-1], token + "A", " " + token, token + "=", "x"} {
-			_, err := openPlace(runSearch, query, bad, anyPlace)
+			_, err := sqlsearch.Open(runSearch, query, bad, anyPlace)
 			require.ErrorIs(t, err, tracking.ErrInvalid)
 		}
-		_, err = openPlace(modelSearch, query, token, anyPlace)
+		_, err = sqlsearch.Open(modelSearch, query, token, anyPlace)
 		require.ErrorIs(t, err, tracking.ErrInvalid)
-		_, err = openPlace(runSearch, querySum(runSearch, "other"), token, anyPlace)
+		_, err = sqlsearch.Open(runSearch, sqlsearch.QuerySum(runSearch, "other"), token, anyPlace)
 		require.ErrorIs(t, err, tracking.ErrInvalid)
 	}
-	none, err := openPlace(runSearch, query, "", anyPlace)
+	none, err := sqlsearch.Open(runSearch, query, "", anyPlace)
 	require.NoError(t, err)
 	require.Nil(t, none)
 }
@@ -47,12 +48,12 @@ func FuzzPlaceToken(f *testing.F) {
 	require.NoError(f, err)
 	defer func() { require.NoError(f, s.Close()) }()
 	q := tracking.RunQuery{Experiments: []tracking.ExperimentID{"1"}, OrderBy: []string{"metrics.m", "params.p DESC"}}
-	sum := querySum(runSearch, listPart(q.Experiments), string(q.View), q.Filter, listPart(q.OrderBy))
-	for _, p := range []place{
-		{}, {values: []any{0.5, int64(0), "x", int64(5), "run"}}, {stage: 1, values: []any{int64(0), "x", int64(5), "run"}},
-		{stage: 9, values: []any{"x"}}, {values: []any{"x", int64(0), "x", int64(5), "run"}},
+	sum := sqlsearch.QuerySum(runSearch, sqlsearch.ListPart(q.Experiments), string(q.View), q.Filter, sqlsearch.ListPart(q.OrderBy))
+	for _, p := range []sqlsearch.Place{
+		{}, {Values: []any{0.5, int64(0), "x", int64(5), "run"}}, {Stage: 1, Values: []any{int64(0), "x", int64(5), "run"}},
+		{Stage: 9, Values: []any{"x"}}, {Values: []any{"x", int64(0), "x", int64(5), "run"}},
 	} {
-		f.Add(sealPlace(runSearch, sum, p))
+		f.Add(sqlsearch.Seal(runSearch, sum, p))
 	}
 	f.Add("")
 	f.Fuzz(func(t *testing.T, token string) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/millwright-ml/millwright/internal/sqldb"
+	"github.com/millwright-ml/millwright/internal/sqlsearch"
 	"github.com/millwright-ml/millwright/tracking"
 	"github.com/millwright-ml/millwright/tracking/search"
 )
@@ -29,19 +30,19 @@ var spanColumns = map[string]string{"name": "p.name", "type": "p.type", "status"
 
 // spanTerms are the conditions on one span p that the database can test, and
 // conditions that must hold where it cannot.
-func spanTerms(d sqldb.Dialect, clauses []search.Clause) fragment {
-	var s statement
+func spanTerms(d sqldb.Dialect, clauses []search.Clause) sqlsearch.Fragment {
+	var s sqlsearch.Statement
 	for i := range clauses {
 		c := &clauses[i]
 		switch {
 		case spanInDatabase(c):
-			s.write(" AND ").add(textCondition(d, spanColumns[c.Key], c, false))
+			s.Write(" AND ").Add(sqlsearch.TextCondition(d, spanColumns[c.Key], c, false))
 		case c.Entity == search.SpanAttribute && plainKey(c.Key):
 			like, arg := d.Like("p.content", `%"`+strings.NewReplacer(`%`, `\%`, `_`, `\_`).Replace(c.Key)+`"%`)
-			s.write(" AND "+like, arg)
+			s.Write(" AND "+like, arg)
 		}
 	}
-	return fragment{s.text.String(), s.args}
+	return s.Fragment()
 }
 
 // plainKey reports whether JSON can only write the key as it is.
@@ -56,18 +57,15 @@ func plainKey(key string) bool {
 
 // spanCondition holds for traces with a span that satisfies all clauses, as
 // far as the database can tell.
-func spanCondition(d sqldb.Dialect, clauses []search.Clause) condition {
+func spanCondition(d sqldb.Dialect, clauses []search.Clause) sqlsearch.Condition {
 	terms := spanTerms(d, clauses)
-	out := condition{on: func(id string) fragment {
-		return fragment{"EXISTS (SELECT 1 FROM mw_span p WHERE p.trace = " + id + terms.text + ")", terms.args}
+	out := sqlsearch.Condition{On: func(id string) sqlsearch.Fragment {
+		return sqlsearch.Frag("EXISTS (SELECT 1 FROM mw_span p WHERE p.trace = "+id+terms.Text+")", terms.Args...)
 	}}
 	for i := range clauses {
 		if c := &clauses[i]; c.Entity == search.Span && c.Key == "name" && (c.Op == search.Equal || c.Op == search.In) {
-			by := textCondition(d, "p.name", c, true)
-			out.rows = fragment{
-				"SELECT DISTINCT p.trace AS id FROM mw_span p WHERE " + by.text + terms.text,
-				append(slices.Clone(by.args), terms.args...),
-			}
+			by := sqlsearch.TextCondition(d, "p.name", c, true)
+			out.Rows = sqlsearch.Frag("SELECT DISTINCT p.trace AS id FROM mw_span p WHERE "+by.Text+terms.Text, append(slices.Clone(by.Args), terms.Args...)...)
 		}
 	}
 	return out
@@ -77,8 +75,8 @@ func spanCondition(d sqldb.Dialect, clauses []search.Clause) condition {
 // all clauses. It reads the spans one by one, since each may be large.
 func (s *Store) tracesWithSpan(ctx context.Context, tx *sqldb.Tx, ids []int64, clauses []search.Clause) (map[int64]bool, int64, error) {
 	terms := spanTerms(s.dialect, clauses)
-	query := "SELECT p.trace, p.name, p.type, " + spanStatus + ", p.content FROM mw_span p WHERE " + s.dialect.In("p.trace") + terms.text
-	rows, err := tx.QueryBuilt(ctx, query, append([]any{s.dialect.Ints(ids)}, terms.args...)...)
+	query := "SELECT p.trace, p.name, p.type, " + spanStatus + ", p.content FROM mw_span p WHERE " + s.dialect.In("p.trace") + terms.Text
+	rows, err := tx.QueryBuilt(ctx, query, append([]any{s.dialect.Ints(ids)}, terms.Args...)...)
 	if err != nil {
 		return nil, 0, err
 	}

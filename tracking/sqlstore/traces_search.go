@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/millwright-ml/millwright/internal/sqldb"
+	"github.com/millwright-ml/millwright/internal/sqlsearch"
 	"github.com/millwright-ml/millwright/tracking"
 	"github.com/millwright-ml/millwright/tracking/search"
 )
@@ -46,65 +47,65 @@ func splitTraceClauses(clauses []search.Clause) traceClauses {
 
 // searchedTraces describes traces. sourceRun is the id of the key
 // sourceRunKey, 0 when it was never used.
-func searchedTraces(sourceRun int64) *searched {
+func searchedTraces(sourceRun int64) *sqlsearch.Schema {
 	from := "(SELECT m.value FROM mw_trace_metadata m WHERE m.trace = e.id AND m.key = " + strconv.FormatInt(sourceRun, 10) + ")"
-	return &searched{
-		from: "mw_trace e",
-		attrs: map[string]column{
-			"request_id":        {expr: "e.trace_id"},
-			"client_request_id": {expr: "NULLIF(e.client_request_id, '')", nullable: true},
-			"status":            {expr: "e.state"},
-			"experiment_id":     {expr: "e.experiment_id", number: true},
-			"timestamp_ms":      {expr: "e.start_ms", number: true},
-			"execution_time_ms": {expr: "e.duration_ms", number: true, nullable: true},
-			"end_time_ms":       {expr: "(e.start_ms + COALESCE(e.duration_ms, 0))", number: true},
-			"run_id":            {expr: from, nullable: true}, // in an order; see traceCondition
+	return &sqlsearch.Schema{
+		From: "mw_trace e",
+		Attrs: map[string]sqlsearch.Column{
+			"request_id":        {Expr: "e.trace_id"},
+			"client_request_id": {Expr: "NULLIF(e.client_request_id, '')", Nullable: true},
+			"status":            {Expr: "e.state"},
+			"experiment_id":     {Expr: "e.experiment_id", Number: true},
+			"timestamp_ms":      {Expr: "e.start_ms", Number: true},
+			"execution_time_ms": {Expr: "e.duration_ms", Number: true, Nullable: true},
+			"end_time_ms":       {Expr: "(e.start_ms + COALESCE(e.duration_ms, 0))", Number: true},
+			"run_id":            {Expr: from, Nullable: true}, // in an order; see traceCondition
 		},
-		pairs: map[search.Entity]pairs{
-			search.Tag:      {table: "mw_trace_tag", owner: "trace", interned: true, head: true},
-			search.Metadata: {table: "mw_trace_metadata", owner: "trace", interned: true, head: true},
+		Pairs: map[search.Entity]sqlsearch.Pairs{
+			search.Tag:      {Table: "mw_trace_tag", Owner: "trace", Interned: true, Head: true},
+			search.Metadata: {Table: "mw_trace_metadata", Owner: "trace", Interned: true, Head: true},
 		},
-		special: func(d sqldb.Dialect, c *search.Clause, id string) (fragment, bool) {
+		Special: func(d sqldb.Dialect, c *search.Clause, id string) (sqlsearch.Fragment, bool) {
 			return traceCondition(d, c, id, sourceRun)
 		},
-		ties: []orderColumn{{expr: "e.start_ms", desc: true, kind: intValue}, {expr: "e.trace_id", kind: textValue}},
+		Ties: []sqlsearch.OrderColumn{{Expr: "e.start_ms", Desc: true, Kind: sqlsearch.IntValue}, {Expr: "e.trace_id", Kind: sqlsearch.TextValue}},
 	}
 }
 
 // traceCondition compiles the clauses about what belongs to a trace.
-func traceCondition(d sqldb.Dialect, c *search.Clause, id string, sourceRun int64) (fragment, bool) {
-	var s statement
+func traceCondition(d sqldb.Dialect, c *search.Clause, id string, sourceRun int64) (sqlsearch.Fragment, bool) {
+	var s sqlsearch.Statement
 	switch {
 	case c.Entity == search.Attribute && c.Key == "run_id":
-		linked := textCondition(d, "p.run", c, false)
-		source := textCondition(d, "m.value", c, false)
-		s.write("(EXISTS (SELECT 1 FROM mw_trace_run p WHERE p.trace = " + id + " AND ").add(linked)
-		s.write(") OR EXISTS (SELECT 1 FROM mw_trace_metadata m WHERE m.trace = "+id+" AND m.key = ? AND ", sourceRun).add(source)
-		s.write("))")
+		linked := sqlsearch.TextCondition(d, "p.run", c, false)
+		source := sqlsearch.TextCondition(d, "m.value", c, false)
+		s.Write("(EXISTS (SELECT 1 FROM mw_trace_run p WHERE p.trace = " + id + " AND ").Add(linked)
+		s.Write(") OR EXISTS (SELECT 1 FROM mw_trace_metadata m WHERE m.trace = "+id+" AND m.key = ? AND ", sourceRun).Add(source)
+		s.Write("))")
 	case c.Entity == search.Issue:
-		s.write("EXISTS (SELECT 1 FROM mw_assessment p WHERE p.trace = "+id+" AND p.kind = ? AND ", string(tracking.IssueRef))
-		s.add(textCondition(d, "p.name", c, false)).write(")")
+		s.Write("EXISTS (SELECT 1 FROM mw_assessment p WHERE p.trace = "+id+" AND p.kind = ? AND ", string(tracking.IssueRef))
+		s.Add(sqlsearch.TextCondition(d, "p.name", c, false)).Write(")")
 	case c.Entity == search.Feedback || c.Entity == search.Expectation:
 		kind := tracking.Feedback
 		if c.Entity == search.Expectation {
 			kind = tracking.Expectation
 		}
 		if c.Op == search.IsNull {
-			s.write("NOT ")
+			s.Write("NOT ")
 		}
-		s.write("EXISTS (SELECT 1 FROM mw_assessment p WHERE p.trace = "+id+" AND p.kind = ? AND p.name = ? AND p.valid = 1", string(kind), c.Key)
+		s.Write("EXISTS (SELECT 1 FROM mw_assessment p WHERE p.trace = "+id+" AND p.kind = ? AND p.name = ? AND p.valid = 1", string(kind), c.Key)
 		switch {
 		case c.Op == search.IsNull || c.Op == search.IsNotNull:
 		case c.Numeric:
-			s.write(" AND p.value_number "+string(c.Op)+" ?", c.Number)
+			s.Write(" AND p.value_number "+string(c.Op)+" ?", c.Number)
 		default:
-			s.write(" AND ").add(textCondition(d, "p.value_text", c, false))
+			s.Write(" AND ").Add(sqlsearch.TextCondition(d, "p.value_text", c, false))
 		}
-		s.write(")")
+		s.Write(")")
 	default:
-		return fragment{}, false
+		return sqlsearch.Fragment{}, false
 	}
-	return fragment{s.text.String(), s.args}, true
+	return s.Fragment(), true
 }
 
 // SearchTraces implements tracking.TraceStore.
@@ -128,7 +129,7 @@ func (s *Store) searchTraces(ctx context.Context, q tracking.TraceQuery) (page [
 	}
 	split := splitTraceClauses(clauses)
 	rows := experimentRows(q.Experiments)
-	sum := querySum(traceSearch, listPart(q.Experiments), q.Filter, listPart(q.OrderBy))
+	sum := sqlsearch.QuerySum(traceSearch, sqlsearch.ListPart(q.Experiments), q.Filter, sqlsearch.ListPart(q.OrderBy))
 	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
 		page, next = nil, ""
 		keys, err := s.findKeys(ctx, tx, []string{sourceRunKey})
@@ -139,13 +140,11 @@ func (s *Store) searchTraces(ctx context.Context, q tracking.TraceQuery) (page [
 		if err != nil {
 			return err
 		}
-		l.groups = inExperiments(s.dialect, rows)
+		l.Groups = inExperiments(s.dialect, rows)
 		if len(split.spans) > 0 {
-			cond := spanCondition(s.dialect, split.spans)
-			cond.pos = len(l.conds)
-			l.conds = append(l.conds, cond)
+			l.And(spanCondition(s.dialect, split.spans))
 		}
-		from, err := openPlace(traceSearch, sum, q.Page.Token, l.fits)
+		from, err := sqlsearch.Open(traceSearch, sum, q.Page.Token, l.Fits)
 		if err != nil || none || len(rows) == 0 {
 			return err
 		}
@@ -155,12 +154,12 @@ func (s *Store) searchTraces(ctx context.Context, q tracking.TraceQuery) (page [
 			return err
 		}
 		if at != nil {
-			next = sealPlace(traceSearch, sum, *at)
+			next = sqlsearch.Seal(traceSearch, sum, *at)
 		}
-		found, err := s.foundTraces(ctx, tx, entryIDs(entries), false)
+		found, err := s.foundTraces(ctx, tx, sqlsearch.IDs(entries), false)
 		for _, e := range entries {
 			if err == nil {
-				page = append(page, *found[e.id])
+				page = append(page, *found[e.ID])
 			}
 		}
 		return err
@@ -171,25 +170,25 @@ func (s *Store) searchTraces(ctx context.Context, q tracking.TraceQuery) (page [
 // tracePage reads one page.
 type tracePage struct {
 	store   *Store
-	lookup  *lookup
+	lookup  *sqlsearch.Lookup
 	clauses traceClauses
 	size    int
 }
 
 // read returns the traces of the page and the place where the next begins, nil
 // when there is none.
-func (p *tracePage) read(ctx context.Context, from *place) ([]entry, *place, error) {
+func (p *tracePage) read(ctx context.Context, from *sqlsearch.Place) ([]sqlsearch.Entry, *sqlsearch.Place, error) {
 	if len(p.clauses.rest) == 0 && !needContent(p.clauses.spans) {
-		entries, err := p.lookup.page(ctx, from, p.size+1)
+		entries, err := p.lookup.Page(ctx, from, p.size+1)
 		if err != nil || len(entries) <= p.size {
 			return entries, nil, err
 		}
-		return entries[:p.size], &entries[p.size-1].at, nil
+		return entries[:p.size], &entries[p.size-1].At, nil
 	}
-	var out []entry
+	var out []sqlsearch.Entry
 	var bytes int64
 	for looked := 0; ; {
-		candidates, err := p.lookup.page(ctx, from, traceStep)
+		candidates, err := p.lookup.Page(ctx, from, traceStep)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -198,20 +197,20 @@ func (p *tracePage) read(ctx context.Context, from *place) ([]entry, *place, err
 			return nil, nil, err
 		}
 		for i, c := range candidates {
-			if !good[c.id] {
+			if !good[c.ID] {
 				continue
 			}
 			if out = append(out, c); len(out) == p.size {
 				if i == len(candidates)-1 && len(candidates) < traceStep {
 					return out, nil, nil
 				}
-				return out, &out[len(out)-1].at, nil
+				return out, &out[len(out)-1].At, nil
 			}
 		}
 		if len(candidates) < traceStep {
 			return out, nil, nil
 		}
-		from = &candidates[len(candidates)-1].at
+		from = &candidates[len(candidates)-1].At
 		looked, bytes = looked+len(candidates), bytes+n
 		if looked >= maxTraceSteps || bytes >= maxSearched {
 			return out, from, nil
@@ -221,18 +220,18 @@ func (p *tracePage) read(ctx context.Context, from *place) ([]entry, *place, err
 
 // test returns those of the candidates that satisfy what the database does not
 // test, and the number of bytes it read of their spans.
-func (p *tracePage) test(ctx context.Context, candidates []entry) (map[int64]bool, int64, error) {
+func (p *tracePage) test(ctx context.Context, candidates []sqlsearch.Entry) (map[int64]bool, int64, error) {
 	good := make(map[int64]bool, len(candidates))
 	if len(candidates) == 0 {
 		return good, 0, nil
 	}
-	ids := entryIDs(candidates)
+	ids := sqlsearch.IDs(candidates)
 	for _, id := range ids {
 		good[id] = true
 	}
 	var read int64
 	if needContent(p.clauses.spans) {
-		matching, n, err := p.store.tracesWithSpan(ctx, p.lookup.tx, ids, p.clauses.spans)
+		matching, n, err := p.store.tracesWithSpan(ctx, p.lookup.Tx, ids, p.clauses.spans)
 		if err != nil {
 			return nil, n, err
 		}
@@ -241,11 +240,11 @@ func (p *tracePage) test(ctx context.Context, candidates []entry) (map[int64]boo
 	if len(p.clauses.rest) == 0 {
 		return good, read, nil
 	}
-	found, err := p.store.foundTraces(ctx, p.lookup.tx, ids, false)
+	found, err := p.store.foundTraces(ctx, p.lookup.Tx, ids, false)
 	if err != nil {
 		return nil, read, err
 	}
-	links, err := p.store.traceLinks(ctx, p.lookup.tx, ids)
+	links, err := p.store.traceLinks(ctx, p.lookup.Tx, ids)
 	if err != nil {
 		return nil, read, err
 	}

@@ -1,4 +1,4 @@
-package sqlstore
+package sqlsearch
 
 import (
 	"context"
@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/millwright-ml/millwright/internal/sqldb"
 )
 
 // SQLite has no statistics of what a key's values are, so it cannot tell
@@ -31,7 +29,7 @@ const (
 	lookupCost  = 10 // of one entry, in entries listed
 )
 
-func (l *lookup) plan(ctx context.Context, n int, st stage, from []any, limit int) ([]entry, error) {
+func (l *Lookup) plan(ctx context.Context, n int, st stage, from []any, limit int) ([]Entry, error) {
 	if !l.walkable(st) {
 		list, err := l.shortest(ctx, longCount)
 		if err != nil {
@@ -39,8 +37,16 @@ func (l *lookup) plan(ctx context.Context, n int, st stage, from []any, limit in
 		}
 		return l.query(ctx, n, st, from, limit, list.rest, list.source)
 	}
-	var out []entry
-	walked, decided := 0, false
+	// A list that is shorter than the least walk needs no further judgement.
+	list, err := l.shortest(ctx, firstWalk)
+	if err != nil {
+		return nil, err
+	}
+	if list.source != nil {
+		return l.query(ctx, n, st, from, limit, list.rest, list.source)
+	}
+	var out []Entry
+	walked, judged := 0, firstWalk
 	for size := max(firstWalk, 2*limit); ; size = min(2*size, longWalk) {
 		candidates, err := l.query(ctx, n, st, from, size, nil, nil)
 		if err != nil {
@@ -51,7 +57,7 @@ func (l *lookup) plan(ctx context.Context, n int, st stage, from []any, limit in
 			return nil, err
 		}
 		for _, c := range candidates {
-			if good[c.id] {
+			if good[c.ID] {
 				if out = append(out, c); len(out) == limit {
 					return out, nil
 				}
@@ -60,12 +66,16 @@ func (l *lookup) plan(ctx context.Context, n int, st stage, from []any, limit in
 		if len(candidates) < size {
 			return out, nil
 		}
-		from = candidates[len(candidates)-1].at.values
-		if walked += len(candidates); decided {
+		from = candidates[len(candidates)-1].At.Values
+		walked += len(candidates)
+		rest := min((limit-len(out))*walked/max(len(out), 1), longCount)
+		if rest < 2*judged && (rest < longCount || judged == longCount) {
 			continue
 		}
-		rest := (limit - len(out)) * walked / max(len(out), 1)
-		list, err := l.shortest(ctx, min(rest, longCount))
+		// Also again when the walk turns out longer than it looked: what is
+		// sought may lie together, far from its beginning.
+		judged = rest
+		list, err := l.shortest(ctx, rest)
 		if err != nil {
 			return nil, err
 		}
@@ -73,30 +83,29 @@ func (l *lookup) plan(ctx context.Context, n int, st stage, from []any, limit in
 			more, err := l.query(ctx, n, st, from, limit-len(out), list.rest, list.source)
 			return append(out, more...), err
 		}
-		decided = true
 	}
 }
 
 // satisfy returns those of the candidates that satisfy all conditions.
-func (l *lookup) satisfy(ctx context.Context, candidates []entry) (map[int64]bool, error) {
+func (l *Lookup) satisfy(ctx context.Context, candidates []Entry) (map[int64]bool, error) {
 	good := make(map[int64]bool, len(candidates))
 	if len(candidates) == 0 {
 		return good, nil
 	}
 	ids := make([]int64, len(candidates))
 	for i, c := range candidates {
-		ids[i] = c.id
+		ids[i] = c.ID
 	}
-	var s statement
-	s.write("SELECT e.id FROM "+l.kind.from+" WHERE "+l.dialect.In("e.id"), l.dialect.Ints(ids))
+	var s Statement
+	s.Write("SELECT e.id FROM "+l.schema.From+" WHERE "+l.dialect.In("e.id"), l.dialect.Ints(ids))
 	for _, c := range l.conds {
-		s.write(" AND ").add(c.on("e.id"))
+		s.Write(" AND ").Add(c.On("e.id"))
 	}
-	rows, err := l.tx.QueryBuilt(ctx, s.text.String(), s.args...)
+	rows, err := l.Tx.QueryBuilt(ctx, s.text.String(), s.args...)
 	if err != nil {
 		return nil, err
 	}
-	return good, drainRows(rows, func(rows *sql.Rows) error {
+	return good, drain(rows, func(rows *sql.Rows) error {
 		var id int64
 		err := rows.Scan(&id)
 		good[id] = true
@@ -106,14 +115,14 @@ func (l *lookup) satisfy(ctx context.Context, candidates []entry) (map[int64]boo
 
 // shortList are the entries that satisfy some of the conditions.
 type shortList struct {
-	source *fragment   // lists them; nil: there is no short list
-	rest   []condition // to be tested on each
+	source *Fragment   // lists them; nil: there is no short list
+	rest   []Condition // to be tested on each
 }
 
 // shortest lists the entries of the clause that has the fewest, if it has less
 // than limit, without those that are not in the lists of others which are not
 // much longer.
-func (l *lookup) shortest(ctx context.Context, limit int) (shortList, error) {
+func (l *Lookup) shortest(ctx context.Context, limit int) (shortList, error) {
 	out := shortList{rest: l.conds}
 	lists := l.lists()
 	counts := make(map[int]int, len(lists)) // by pos, at most quickCount
@@ -124,7 +133,7 @@ func (l *lookup) shortest(ctx context.Context, limit int) (shortList, error) {
 		}
 		counts[c.pos] = n
 	}
-	slices.SortStableFunc(lists, func(a, b condition) int { return counts[a.pos] - counts[b.pos] })
+	slices.SortStableFunc(lists, func(a, b Condition) int { return counts[a.pos] - counts[b.pos] })
 	if limit <= quickCount && counts[lists[0].pos] >= limit {
 		return out, nil
 	}
@@ -143,6 +152,21 @@ func (l *lookup) shortest(ctx context.Context, limit int) (shortList, error) {
 			}
 		}
 	}
+	var long []Condition
+	// narrow lists c and keeps of ids what is in it; false when it has most
+	// entries or more.
+	narrow := func(c Condition, most int) (bool, error) {
+		found, err := l.list(ctx, []Condition{c}, most)
+		if err != nil || len(found) >= most {
+			return false, err
+		}
+		slices.Sort(found)
+		if len(used) > 0 {
+			found = common(ids, found)
+		}
+		ids, used[c.pos] = found, true
+		return true, nil
+	}
 	for _, c := range lists {
 		if used[c.pos] {
 			continue
@@ -150,23 +174,27 @@ func (l *lookup) shortest(ctx context.Context, limit int) (shortList, error) {
 		if len(used) > 0 && (len(ids) <= shortEnough || counts[c.pos] > lookupCost*len(ids)) {
 			break
 		}
-		found, err := l.list(ctx, []condition{c}, limit)
+		ok, err := narrow(c, limit)
 		if err != nil {
 			return out, err
 		}
-		if len(found) >= limit {
-			continue
+		if !ok {
+			long = append(long, c)
 		}
-		slices.Sort(found)
-		if len(used) > 0 {
-			found = common(ids, found)
+	}
+	// What is longer than the walk may still take less than to look it up for
+	// each of the entries that are left.
+	for _, c := range long {
+		if most := min(longCount, lookupCost*len(ids)); len(used) > 0 && len(ids) > shortEnough && most > limit {
+			if _, err := narrow(c, most); err != nil {
+				return out, err
+			}
 		}
-		ids, used[c.pos] = found, true
 	}
 	if len(used) == 0 {
 		return out, nil
 	}
-	source := frag("SELECT value AS id FROM "+l.dialect.Each("x"), l.dialect.Ints(ids))
+	source := Frag("SELECT value AS id FROM "+l.dialect.Each("x"), l.dialect.Ints(ids))
 	out.source, out.rest = &source, nil
 	for _, c := range l.conds {
 		if !used[c.pos] {
@@ -178,10 +206,10 @@ func (l *lookup) shortest(ctx context.Context, limit int) (shortList, error) {
 
 // sortedLists are those that SQLite reads in the order of the entries, and so
 // merges for little more than reading them.
-func sortedLists(lists []condition) []condition {
-	var out []condition
+func sortedLists(lists []Condition) []Condition {
+	var out []Condition
 	for _, c := range lists {
-		if c.sorted {
+		if c.Sorted {
 			out = append(out, c)
 		}
 	}
@@ -206,22 +234,22 @@ func common(a, b []int64) []int64 {
 
 // list reads the entries that satisfy all of the conditions, at most limit. One
 // text with all of them takes half the time of as many rows.
-func (l *lookup) list(ctx context.Context, conds []condition, limit int) ([]int64, error) {
-	var s statement
-	s.write("SELECT COALESCE(group_concat(c.id), '') FROM (")
+func (l *Lookup) list(ctx context.Context, conds []Condition, limit int) ([]int64, error) {
+	var s Statement
+	s.Write("SELECT COALESCE(group_concat(c.id), '') FROM (")
 	for i, c := range conds {
 		if i > 0 {
-			s.write(" INTERSECT ")
+			s.Write(" INTERSECT ")
 		}
-		s.add(c.rows)
+		s.Add(c.Rows)
 	}
-	s.write(" LIMIT ?) c", limit)
-	rows, err := l.tx.QueryBuilt(ctx, s.text.String(), s.args...)
+	s.Write(" LIMIT ?) c", limit)
+	rows, err := l.Tx.QueryBuilt(ctx, s.text.String(), s.args...)
 	if err != nil {
 		return nil, err
 	}
 	text := ""
-	if err := drainRows(rows, func(rows *sql.Rows) error { return rows.Scan(&text) }); err != nil {
+	if err := drain(rows, func(rows *sql.Rows) error { return rows.Scan(&text) }); err != nil {
 		return nil, err
 	}
 	var ids []int64
@@ -234,43 +262,13 @@ func (l *lookup) list(ctx context.Context, conds []condition, limit int) ([]int6
 }
 
 // count counts the entries of a condition, at most limit.
-func (l *lookup) count(ctx context.Context, c condition, limit int) (int, error) {
-	var s statement
-	s.write("SELECT COUNT(*) FROM (").add(c.rows).write(" LIMIT ?) c", limit)
-	rows, err := l.tx.QueryBuilt(ctx, s.text.String(), s.args...)
+func (l *Lookup) count(ctx context.Context, c Condition, limit int) (int, error) {
+	var s Statement
+	s.Write("SELECT COUNT(*) FROM (").Add(c.Rows).Write(" LIMIT ?) c", limit)
+	rows, err := l.Tx.QueryBuilt(ctx, s.text.String(), s.args...)
 	if err != nil {
 		return 0, err
 	}
 	n := 0
-	return n, drainRows(rows, func(rows *sql.Rows) error { return rows.Scan(&n) })
-}
-
-// findKeys returns the ids of those keys that are in use.
-func (s *Store) findKeys(ctx context.Context, tx *sqldb.Tx, keys []string) (map[string]int64, error) {
-	found := make(map[string]int64, len(keys))
-	if len(keys) == 0 {
-		return found, nil
-	}
-	ids := make([]int64, len(keys))
-	unknown := s.keys.lookup(ids, func(i int) string { return keys[i] })
-	for i, key := range keys {
-		if ids[i] != 0 {
-			found[key] = ids[i]
-		}
-	}
-	if len(unknown) == 0 {
-		return found, nil
-	}
-	fresh := map[string]int64{}
-	err := eachRow(ctx, tx, `SELECT key, id FROM mw_key WHERE `+s.dialect.In("key"), []any{s.dialect.Texts(unknown)}, func(rows *sql.Rows) error {
-		var key string
-		var id int64
-		err := rows.Scan(&key, &id)
-		fresh[key], found[key] = id, id
-		return err
-	})
-	if err == nil && len(fresh) > 0 {
-		s.keys.add(fresh)
-	}
-	return found, err
+	return n, drain(rows, func(rows *sql.Rows) error { return rows.Scan(&n) })
 }

@@ -1,4 +1,4 @@
-package sqlstore
+package sqlsearch
 
 import (
 	"crypto/sha256"
@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/millwright-ml/millwright/tracking"
+	"github.com/millwright-ml/millwright/internal/errs"
 )
 
 // A page token of a search is the place of the last entry of the page before,
@@ -18,20 +18,12 @@ import (
 // damaged token and one used with another query. A token holds no secret: all
 // that a forged one can do is move within the answer.
 
-// The kinds of searches, the first byte of their tokens.
-const (
-	experimentSearch byte = 'E'
-	runSearch        byte = 'R'
-	modelSearch      byte = 'M'
-	traceSearch      byte = 'T'
-)
-
 // maxSearchToken bounds what is decoded: the values of a place are the texts
 // that an entry is ordered by.
 const maxSearchToken = 1 << 20
 
-// querySum identifies a query by all that makes its answer.
-func querySum(kind byte, parts ...string) [8]byte {
+// QuerySum identifies a query by all that makes its answer.
+func QuerySum(kind byte, parts ...string) [8]byte {
 	h := sha256.New()
 	h.Write([]byte{kind})
 	for _, part := range parts {
@@ -41,8 +33,8 @@ func querySum(kind byte, parts ...string) [8]byte {
 	return [8]byte(h.Sum(nil))
 }
 
-// list is one part of a query that holds several.
-func listPart[T ~string](list []T) string {
+// ListPart is one part of a query that holds several.
+func ListPart[T ~string](list []T) string {
 	var b strings.Builder
 	for _, s := range list {
 		b.WriteString(strconv.Itoa(len(s)) + ":" + string(s))
@@ -50,16 +42,17 @@ func listPart[T ~string](list []T) string {
 	return b.String()
 }
 
-func sealPlace(kind byte, query [8]byte, p place) string {
-	body := append([]byte{kind}, byte(p.stage))
-	for _, v := range p.values {
+// Seal makes a page token of a place in the answer to a query.
+func Seal(kind byte, query [8]byte, p Place) string {
+	body := append([]byte{kind}, byte(p.Stage))
+	for _, v := range p.Values {
 		switch v := v.(type) {
 		case int64:
-			body = binary.AppendVarint(append(body, intValue), v)
+			body = binary.AppendVarint(append(body, IntValue), v)
 		case float64:
-			body = binary.BigEndian.AppendUint64(append(body, floatValue), math.Float64bits(v))
+			body = binary.BigEndian.AppendUint64(append(body, FloatValue), math.Float64bits(v))
 		case string:
-			body = append(binary.AppendUvarint(append(body, textValue), uint64(len(v))), v...)
+			body = append(binary.AppendUvarint(append(body, TextValue), uint64(len(v))), v...)
 		}
 	}
 	return base64.RawURLEncoding.EncodeToString(append(body, placeSum(query, body)...))
@@ -70,20 +63,20 @@ func placeSum(query [8]byte, body []byte) []byte {
 	return sum[:8]
 }
 
-// openPlace reads a token; nil is the place before the first page. fits checks
+// Open reads a token; nil is the place before the first page. fits checks
 // that the place is one of this answer.
-func openPlace(kind byte, query [8]byte, token string, fits func(p place) bool) (*place, error) {
+func Open(kind byte, query [8]byte, token string, fits func(p Place) bool) (*Place, error) {
 	if token == "" {
 		return nil, nil
 	}
 	p, ok := decodePlace(kind, query, token)
 	if !ok || !fits(p) {
-		return nil, fmt.Errorf("the page token is damaged or belongs to another query: %w", tracking.ErrInvalid)
+		return nil, fmt.Errorf("the page token is damaged or belongs to another query: %w", errs.ErrInvalid)
 	}
 	return &p, nil
 }
 
-func decodePlace(kind byte, query [8]byte, token string) (p place, ok bool) {
+func decodePlace(kind byte, query [8]byte, token string) (p Place, ok bool) {
 	if base64.RawURLEncoding.DecodedLen(len(token)) > maxSearchToken {
 		return p, false
 	}
@@ -95,18 +88,18 @@ func decodePlace(kind byte, query [8]byte, token string) (p place, ok bool) {
 	if string(placeSum(query, body)) != string(sum) {
 		return p, false
 	}
-	p.stage = int(body[1])
+	p.Stage = int(body[1])
 	for rest := body[2:]; len(rest) > 0; {
 		what := rest[0]
 		rest = rest[1:]
 		switch what {
-		case intValue:
+		case IntValue:
 			v, n := binary.Varint(rest)
 			if n <= 0 {
 				return p, false
 			}
-			p.values, rest = append(p.values, v), rest[n:]
-		case floatValue:
+			p.Values, rest = append(p.Values, v), rest[n:]
+		case FloatValue:
 			if len(rest) < 8 {
 				return p, false
 			}
@@ -114,13 +107,13 @@ func decodePlace(kind byte, query [8]byte, token string) (p place, ok bool) {
 			if math.IsNaN(v) {
 				return p, false
 			}
-			p.values, rest = append(p.values, v), rest[8:]
-		case textValue:
+			p.Values, rest = append(p.Values, v), rest[8:]
+		case TextValue:
 			v, n := binary.Uvarint(rest)
 			if n <= 0 || v > uint64(len(rest)-n) {
 				return p, false
 			}
-			p.values, rest = append(p.values, string(rest[n:n+int(v)])), rest[n+int(v):]
+			p.Values, rest = append(p.Values, string(rest[n:n+int(v)])), rest[n+int(v):]
 		default:
 			return p, false
 		}
@@ -128,25 +121,25 @@ func decodePlace(kind byte, query [8]byte, token string) (p place, ok bool) {
 	return p, true
 }
 
-// fits reports whether a place is one of the lookup's answer.
-func (l *lookup) fits(p place) bool {
+// Fits reports whether a place is one of the lookup's answer.
+func (l *Lookup) Fits(p Place) bool {
 	stages := l.stages()
-	if p.stage >= len(stages) {
+	if p.Stage >= len(stages) {
 		return false
 	}
-	cols := l.columns(stages[p.stage])
-	if len(cols) != len(p.values) {
+	cols := l.columns(stages[p.Stage])
+	if len(cols) != len(p.Values) {
 		return false
 	}
 	for i, c := range cols {
-		kind := textValue
-		switch p.values[i].(type) {
+		kind := TextValue
+		switch p.Values[i].(type) {
 		case int64:
-			kind = intValue
+			kind = IntValue
 		case float64:
-			kind = floatValue
+			kind = FloatValue
 		}
-		if kind != c.kind {
+		if kind != c.Kind {
 			return false
 		}
 	}
