@@ -65,7 +65,7 @@ func (r *Registry) DeleteAlias(ctx context.Context, name, alias string, opts *Al
 }
 
 // move checks the arguments and hands them to the store.
-func (r *Registry) move(ctx context.Context, faults *errs.Faults, op, name, alias string, to int, opts *AliasOptions) (Move, error) {
+func (r *Registry) move(ctx context.Context, faults *errs.Faults, op, name, alias string, to int, opts *AliasOptions) (Entry, error) {
 	var o AliasOptions
 	if opts != nil {
 		o = *opts
@@ -77,20 +77,25 @@ func (r *Registry) move(ctx context.Context, faults *errs.Faults, op, name, alia
 	checkText(faults, "Reason", o.Reason, maxReason)
 	checkJSON(faults, "Evidence", o.Evidence, maxJSON)
 	if err := faults.Err("registry: " + op); err != nil {
-		return Move{}, err
+		return Entry{}, err
 	}
 	evidence, err := compact(o.Evidence)
 	if err != nil {
-		return Move{}, fmt.Errorf("registry: %s: Evidence: %w", op, err)
+		return Entry{}, fmt.Errorf("registry: %s: Evidence: %w", op, err)
 	}
-	moved, err := r.store.MoveAlias(ctx, Move{
-		Name: name, Alias: alias, Time: now(), To: to, By: o.By, Reason: o.Reason, Evidence: evidence,
+	return r.record(ctx, op, Entry{
+		Kind: KindAlias, Name: name, Alias: alias, Time: now(), To: to, By: o.By, Reason: o.Reason, Evidence: evidence,
 	}, o.Expect)
+}
+
+// record appends an entry that moves an alias.
+func (r *Registry) record(ctx context.Context, op string, e Entry, expect int) (Entry, error) {
+	moved, err := r.store.Record(ctx, e, expect)
 	switch {
 	case errors.Is(err, ErrConflict):
-		return Move{}, &ConflictError{Name: name, Alias: alias, To: to, Want: o.Expect, Have: moved.From}
+		return Entry{}, &ConflictError{Name: e.Name, Alias: e.Alias, To: e.To, Want: expect, Have: moved.From}
 	case err != nil:
-		return Move{}, fmt.Errorf("registry: %s: %w", op, err)
+		return Entry{}, fmt.Errorf("registry: %s: %w", op, err)
 	}
 	return moved, nil
 }
@@ -109,14 +114,14 @@ func (r *Registry) Alias(ctx context.Context, name, alias string) (int, error) {
 }
 
 func (r *Registry) alias(ctx context.Context, op, name, alias string) (int, error) {
-	a, err := r.store.Alias(ctx, name, alias)
-	if errors.Is(err, ErrNotFound) {
+	list, err := r.store.Aliases(ctx, name, alias, "", 1)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("registry: %s: %w", op, err)
+	case len(list) == 0:
 		return 0, r.noAlias(ctx, op, name, alias)
 	}
-	if err != nil {
-		return 0, fmt.Errorf("registry: %s: %w", op, err)
-	}
-	return a.Number, nil
+	return list[0].Number, nil
 }
 
 // Aliases walks the aliases of a model in byte order; an unknown model has
@@ -124,19 +129,29 @@ func (r *Registry) alias(ctx context.Context, op, name, alias string) (int, erro
 func (r *Registry) Aliases(ctx context.Context, name string) iter.Seq2[Alias, error] {
 	return walkPages(fmt.Sprintf("aliases of %q", cut(name)), recordPage,
 		func(faults *errs.Faults) { checkName(faults, name) },
-		func(last Alias) ([]Alias, error) { return r.store.Aliases(ctx, name, last.Alias, recordPage) })
+		func(last Alias) ([]Alias, error) { return r.store.Aliases(ctx, name, "", last.Alias, recordPage) })
 }
 
-// History walks the moves of a model's alias, or of all its aliases when alias
-// is "", latest first. Moves of deleted aliases stay; an unknown alias or
-// model has none.
-func (r *Registry) History(ctx context.Context, name, alias string) iter.Seq2[Move, error] {
-	return walkPages(fmt.Sprintf("history of alias %q of %q", cut(alias), cut(name)), movePage,
+// History walks the audit log of a model's alias, or of the whole model when
+// alias is "", latest first. Entries of deleted aliases and those from before a
+// rename stay, the latter under the old name; an unknown alias or model has
+// none.
+func (r *Registry) History(ctx context.Context, name, alias string) iter.Seq2[Entry, error] {
+	return walkPages(fmt.Sprintf("history of alias %q of %q", cut(alias), cut(name)), entryPage,
 		func(faults *errs.Faults) {
 			checkName(faults, name)
 			if alias != "" {
 				checkAlias(faults, alias)
 			}
 		},
-		func(last Move) ([]Move, error) { return r.store.History(ctx, name, alias, last.Seq, movePage) })
+		func(last Entry) ([]Entry, error) {
+			q := AuditQuery{Name: name, Alias: alias, Backward: true, Limit: entryPage}
+			if last.Seq == 1 {
+				return nil, nil
+			}
+			if last.Seq > 0 {
+				q.From = last.Seq - 1
+			}
+			return r.store.Audit(ctx, q)
+		})
 }

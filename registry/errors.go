@@ -10,9 +10,11 @@ import (
 var (
 	// ErrNotFound: the model, version, alias or profile does not exist.
 	ErrNotFound = errs.ErrNotFound
+	// ErrExists: a model's name is taken.
+	ErrExists = errs.ErrExists
 	// ErrConflict: an alias was not where the caller expected it, an
-	// idempotency key was used before for other content, or a file changed
-	// while it was being registered.
+	// idempotency key was used before for other content, a file changed while it
+	// was being registered, or a promotion was refused.
 	ErrConflict = errs.ErrConflict
 	// ErrInvalid: the input breaks a rule; the text lists every fault.
 	ErrInvalid = errs.ErrInvalid
@@ -35,12 +37,17 @@ type ConflictError struct {
 	// Want is the version that the caller expected the alias at, Have the one
 	// it is at; 0 stands for an alias that does not exist.
 	Want, Have int
+
+	rollback bool
 }
 
 // Error says what was attempted and where the alias is now.
 func (e *ConflictError) Error() string {
 	act := fmt.Sprintf("set alias %q of %q to v%d", e.Alias, e.Name, e.To)
-	if e.To == 0 {
+	switch {
+	case e.rollback:
+		act = fmt.Sprintf("roll back %q of %q", e.Alias, e.Name)
+	case e.To == 0:
 		act = fmt.Sprintf("delete alias %q of %q", e.Alias, e.Name)
 	}
 	cause := fmt.Sprintf("the alias moved to v%d, expected v%d", e.Have, e.Want)

@@ -99,6 +99,7 @@ func TestParseRef(t *testing.T) {
 		"ann@work/1":        {Name: "ann@work", Number: 1},
 		"ann@work@champion": {Name: "ann@work", Alias: "champion"},
 		"größe@a_b-c":       {Name: "größe", Alias: "a_b-c"},
+		"fraud@ünï-7":       {Name: "fraud", Alias: "ünï-7"},
 	} {
 		got, err := registry.ParseRef(text)
 		require.NoError(t, err, text)
@@ -124,6 +125,8 @@ func TestParseRef(t *testing.T) {
 		"fraud@latest":                  "is reserved",
 		"fraud@v3":                      "looks like a version number",
 		"fraud@a b":                     "something else than letters",
+		"fraud@a,b":                     "something else than letters",
+		"fraud@a\xff":                   "something else than letters",
 		"a:b@champion":                  "a colon",
 		"a\x00@champion":                "control character",
 		strings.Repeat("n", 256) + "/1": "model name of 256 bytes",

@@ -21,7 +21,10 @@ import (
 // damaged, replaced or lost since gives a *fs.PathError around a *DigestError.
 // A file of up to Options.MaxMemory bytes is held in memory until it is closed,
 // a larger one lies in a temporary file meanwhile; ReadFile always returns
-// memory. Nothing is cached between two openings.
+// memory. Large files are fetched by several requests at a time. Without
+// Options.CacheDir nothing is cached between two openings; with it an object is
+// verified on its way into the cache, and every file is read there, see
+// [Registry.Fetch].
 //
 // All reading is bound to ctx, also after Open returned. Open itself reads no
 // file: it fails with ErrInvalid when v is not a whole version as this package
@@ -34,12 +37,20 @@ func (r *Registry) Open(ctx context.Context, v *Version) (fs.FS, error) {
 	if err := r.needFiles(op); err != nil {
 		return nil, err
 	}
-	if err := checkFiles(v.Files); err != nil {
-		return nil, fmt.Errorf("registry: %s: %w", op, err)
+	if v.Name == "" || v.Number <= 0 {
+		return nil, fmt.Errorf("registry: %s: it is no version of a registry: %w", op, ErrInvalid)
+	}
+	if len(v.Files) == 0 {
+		return nil, fmt.Errorf("registry: %s: its files are not here, it was registered from %q (%s): %w", op, cut(v.Source), v.Status, ErrNotFound)
 	}
 	// The digest of the manifest vouches for the digests of the files.
-	if have := ManifestDigest(v.Files); have != v.Digest {
-		return nil, fmt.Errorf("registry: %s: the list of files has digest %s, the version %s: the record was altered: %w", op, have, v.Digest, ErrInvalid)
+	if err := checkVersionFiles(v); err != nil {
+		return nil, fmt.Errorf("registry: %s: %w", op, err)
+	}
+	if r.opts.Trust != nil {
+		if err := r.opts.Trust.check(v); err != nil {
+			return nil, err
+		}
 	}
 	out := &versionFS{ctx: ctx, reg: r, name: v.Name, number: v.Number, nodes: make(map[string]*node, 2*len(v.Files)+1)}
 	out.nodes["."] = &node{info: info{name: ".", dir: true, time: v.Created}}
@@ -140,6 +151,12 @@ func (f *versionFS) Open(name string) (fs.File, error) {
 		return nil, err
 	case n.info.dir:
 		return &dirFile{node: n}, nil
+	case f.reg.cache != nil:
+		file, err := f.reg.cached(f.ctx, n.file, nil)
+		if err != nil {
+			return nil, f.fail("open", n, err)
+		}
+		return &openFile{content: file, closer: file, info: n.info}, nil
 	case n.file.Size <= f.reg.opts.MaxMemory:
 		b, err := f.reg.readAll(f.ctx, n.file)
 		if err != nil {
@@ -163,7 +180,7 @@ func (f *versionFS) ReadFile(name string) ([]byte, error) {
 	if n.info.dir {
 		return nil, &fs.PathError{Op: "readfile", Path: name, Err: errIsDir}
 	}
-	b, err := f.reg.readAll(f.ctx, n.file)
+	b, err := f.reg.readFile(f.ctx, n.file)
 	if err != nil {
 		return nil, f.fail("readfile", n, err)
 	}

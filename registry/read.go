@@ -10,11 +10,11 @@ import (
 	"github.com/millwright-ml/millwright/internal/errs"
 )
 
-// Page lengths. A version may carry thousands of files and a move a megabyte
+// Page lengths. A version may carry thousands of files and an entry a megabyte
 // of evidence, so their pages are short.
 const (
 	versionPage = 32
-	movePage    = 32
+	entryPage   = 32
 	recordPage  = 256
 )
 
@@ -61,27 +61,92 @@ func (r *Registry) Resolve(ctx context.Context, ref string) (*Version, error) {
 	return r.version(ctx, op, parsed.Name, n)
 }
 
-// Versions walks the versions of a model, highest number first. An unknown
-// model is one ErrNotFound. A version registered while it runs may be missed.
+// Versions walks the active versions of a model, highest number first. An
+// unknown model is one ErrNotFound. A version registered while it runs may be
+// missed.
 func (r *Registry) Versions(ctx context.Context, name string) iter.Seq2[*Version, error] {
-	return walkPages(fmt.Sprintf("versions of %q", cut(name)), versionPage,
-		func(faults *errs.Faults) { checkName(faults, name) },
-		func(last *Version) ([]*Version, error) {
-			if last != nil {
-				return r.store.Versions(ctx, name, last.Number, versionPage)
-			}
-			page, err := r.store.Versions(ctx, name, 0, versionPage)
-			if err == nil && len(page) == 0 {
-				err = errNoModel(name)
-			}
-			return page, err
-		})
+	return func(yield func(*Version, error) bool) {
+		if _, err := r.model(ctx, fmt.Sprintf("versions of %q", cut(name)), name); err != nil {
+			yield(nil, err)
+			return
+		}
+		r.SearchVersions(ctx, VersionQuery{Name: name, OrderBy: []string{"version_number DESC"}})(yield)
+	}
 }
 
-// Models walks the registered models in byte order of their names.
+// SearchVersions walks the versions that q selects, page by page: q.Page.Max is
+// the size of a page, default 32.
+func (r *Registry) SearchVersions(ctx context.Context, q VersionQuery) iter.Seq2[*Version, error] {
+	if q.Page.Max <= 0 {
+		q.Page.Max = versionPage
+	}
+	return walkTokens("search versions", q.Page.Token, func(token string) ([]*Version, string, error) {
+		q.Page.Token = token
+		return r.store.SearchVersions(ctx, q)
+	})
+}
+
+// Models walks the active models in byte order of their names.
 func (r *Registry) Models(ctx context.Context) iter.Seq2[Model, error] {
-	return walkPages("models", recordPage, func(*errs.Faults) {},
-		func(last Model) ([]Model, error) { return r.store.Models(ctx, last.Name, recordPage) })
+	return r.SearchModels(ctx, ModelQuery{})
+}
+
+// SearchModels walks the models that q selects, page by page: q.Page.Max is the
+// size of a page, default 256.
+func (r *Registry) SearchModels(ctx context.Context, q ModelQuery) iter.Seq2[Model, error] {
+	if q.Page.Max <= 0 {
+		q.Page.Max = recordPage
+	}
+	return walkTokens("search models", q.Page.Token, func(token string) ([]Model, string, error) {
+		q.Page.Token = token
+		return r.store.SearchModels(ctx, q)
+	})
+}
+
+// Model returns the active model of the name; ErrNotFound when there is none.
+func (r *Registry) Model(ctx context.Context, name string) (Model, error) {
+	return r.model(ctx, fmt.Sprintf("model %q", cut(name)), name)
+}
+
+func (r *Registry) model(ctx context.Context, op, name string) (Model, error) {
+	var faults errs.Faults
+	checkName(&faults, name)
+	if err := faults.Err("registry: " + op); err != nil {
+		return Model{}, err
+	}
+	page, _, err := r.store.SearchModels(ctx, ModelQuery{Name: name, Page: Page{Max: 1}})
+	switch {
+	case err != nil:
+		return Model{}, fmt.Errorf("registry: %s: %w", op, err)
+	case len(page) == 0:
+		return Model{}, fmt.Errorf("registry: %s: %w", op, errNoModel(name))
+	}
+	return page[0], nil
+}
+
+// walkTokens yields page after page until there is no next token.
+func walkTokens[T any](op, token string, fetch func(token string) ([]T, string, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var zero T
+		for token := token; ; {
+			page, next, err := fetch(token)
+			if err == nil && next != "" && next == token { // a faulty store must not become an endless loop
+				err = fmt.Errorf("the store answered the same page token twice: %w", ErrInvalid)
+			}
+			if err != nil {
+				yield(zero, fmt.Errorf("registry: %s: %w", op, err))
+				return
+			}
+			for _, item := range page {
+				if !yield(item, nil) {
+					return
+				}
+			}
+			if token = next; token == "" {
+				return
+			}
+		}
+	}
 }
 
 // walkPages yields page after page of up to limit items, each fetched by the
@@ -120,29 +185,25 @@ func errNoModel(name string) error {
 
 // noVersion explains why the model has no version n.
 func (r *Registry) noVersion(ctx context.Context, op, name string, n int) error {
-	newest, err := r.store.Versions(ctx, name, 0, 1)
+	m, err := r.Model(ctx, name)
 	switch {
+	case errors.Is(err, ErrNotFound):
+		return fmt.Errorf("registry: %s: %w", op, errNoModel(name))
 	case err != nil:
 		return fmt.Errorf("registry: %s: %w", op, err)
-	case len(newest) == 0:
-		return fmt.Errorf("registry: %s: %w", op, errNoModel(name))
 	}
-	return fmt.Errorf("registry: %s: model %q has no version %d, its newest is %d: %w", op, name, n, newest[0].Number, ErrNotFound)
+	return fmt.Errorf("registry: %s: model %q has no version %d, its newest is %d: %w", op, name, n, m.Latest, ErrNotFound)
 }
 
 // noAlias explains why the model has no such alias.
 func (r *Registry) noAlias(ctx context.Context, op, name, alias string) error {
 	const most = 20
-	list, err := r.store.Aliases(ctx, name, "", most+1)
+	list, err := r.store.Aliases(ctx, name, "", "", most+1)
 	if err != nil {
 		return fmt.Errorf("registry: %s: %w", op, err)
 	}
 	if len(list) == 0 {
-		newest, err := r.store.Versions(ctx, name, 0, 1)
-		if err != nil {
-			return fmt.Errorf("registry: %s: %w", op, err)
-		}
-		if len(newest) == 0 {
+		if _, err := r.Model(ctx, name); err != nil {
 			return fmt.Errorf("registry: %s: %w", op, errNoModel(name))
 		}
 		return fmt.Errorf("registry: %s: model %q has no alias %q, nor any other: %w", op, name, alias, ErrNotFound)

@@ -68,11 +68,12 @@ func checkName(faults *errs.Faults, name string) {
 	}
 }
 
-// checkAlias reports what makes alias unfit. Words that could be taken for a
+// checkAlias reports what makes alias unfit. Letters of all scripts are fit, as
+// in MLflow. Words that could be taken for a
 // version are refused.
 func checkAlias(faults *errs.Faults, alias string) {
 	bad := func(r rune) bool {
-		return r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+		return r != '_' && r != '-' && !unicode.IsLetter(r) && !unicode.IsNumber(r)
 	}
 	lower := strings.ToLower(alias)
 	switch {

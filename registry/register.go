@@ -22,8 +22,9 @@ import (
 // the stored objects do no harm: the next Register finds them.
 //
 // Errors: ErrInvalid lists every fault of the name, the draft and its files;
-// ErrConflict when a file changed while it was read, or when the draft's Key
-// was used for other content.
+// ErrConflict when a file changed while it was read, when the draft's Key was
+// used for other content, or when the upload was held up for longer than a day
+// and a collection took its objects.
 func (r *Registry) Register(ctx context.Context, name string, d Draft) (*Version, error) {
 	op := fmt.Sprintf("register %q", cut(name))
 	if err := r.needFiles(op); err != nil {
@@ -36,11 +37,13 @@ func (r *Registry) Register(ctx context.Context, name string, d Draft) (*Version
 	if err != nil {
 		return nil, fmt.Errorf("registry: %s: reading the draft's files: %w", op, err)
 	}
+	faults.Check(d.Golden == "" || len(paths) == 0 || slices.Contains(paths, d.Golden), "Golden is %q, which is none of the draft's files", cut(d.Golden))
 	if err := faults.Err("registry: " + op); err != nil {
 		return nil, err
 	}
 
-	files, err := r.upload(ctx, name, &d, paths)
+	lease := newLease()
+	files, err := r.upload(ctx, name, &d, paths, lease)
 	if err != nil {
 		if _, ok := errors.AsType[*DigestError](err); ok {
 			return nil, err
@@ -58,14 +61,19 @@ func (r *Registry) Register(ctx context.Context, name string, d Draft) (*Version
 		Name: name, Created: now(), Digest: ManifestDigest(files), Files: files,
 		Signature: signature, Framework: d.Framework, Flavor: d.Flavor, Run: d.Run,
 		Datasets: d.Datasets, Metrics: d.Metrics, Tags: d.Tags, Key: d.Key,
+		Code: d.Code, License: d.License, Golden: d.Golden, Source: d.Source, LoggedModel: d.LoggedModel,
+		User: d.User, Description: d.Description, Status: Ready,
 	}
-	got, err := r.store.CreateVersion(ctx, v)
+	got, err := r.store.CreateVersion(ctx, v, lease)
 	if err != nil {
 		return nil, fmt.Errorf("registry: %s: %w", op, err)
 	}
 	if diff := differences(got, v); len(diff) > 0 {
 		return nil, fmt.Errorf("registry: %s: key %q was used before for v%d, which differs in %s; take another key for other content: %w",
 			op, d.Key, got.Number, strings.Join(diff, ", "), ErrConflict)
+	}
+	if got.Deleted {
+		return nil, fmt.Errorf("registry: %s: key %q was used before for v%d, which is deleted: restore it or take another key: %w", op, d.Key, got.Number, ErrConflict)
 	}
 	return got, nil
 }
@@ -84,12 +92,17 @@ func (r *Registry) walk(ctx context.Context, faults *errs.Faults, d *Draft) ([]s
 	if d.Files == nil {
 		return paths, nil
 	}
-	bad := 0
+	bad, folders := 0, 0
 	err := fs.WalkDir(d.Files, ".", func(p string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		if e.IsDir() {
+			// Folders that hold no file have to end somewhere, too.
+			if folders++; folders > 10*r.opts.MaxFiles || len(p) > maxPath {
+				faults.Addf("the draft has more than %d folders, or one of a path over %d bytes", 10*r.opts.MaxFiles, maxPath)
+				return fs.SkipAll
+			}
 			return ctx.Err()
 		}
 		before := len(paths)
@@ -121,7 +134,7 @@ func (r *Registry) walk(ctx context.Context, faults *errs.Faults, d *Draft) ([]s
 	if err != nil {
 		return nil, err
 	}
-	faults.Check(len(paths) > 0 || bad > 0, "the draft has no files")
+	faults.Check(len(paths) > 0 || bad > 0 || folders > 10*r.opts.MaxFiles, "the draft has no files")
 	slices.Sort(paths)
 	return paths, nil
 }
@@ -138,8 +151,8 @@ func kindOf(m fs.FileMode) string {
 	return "a device"
 }
 
-// differences names the parts in which a stored version differs from the one
-// that was to be stored. There are none unless a key was used twice.
+// differences names the immutable parts in which a stored version differs from
+// the one that was to be stored. There are none unless a key was used twice.
 func differences(got, want *Version) []string {
 	var out []string
 	add := func(same bool, what string) {
@@ -154,6 +167,10 @@ func differences(got, want *Version) []string {
 	add(got.Run == want.Run, "run")
 	add(slices.Equal(got.Datasets, want.Datasets), "datasets")
 	add(maps.Equal(got.Metrics, want.Metrics), "metrics")
-	add(maps.Equal(got.Tags, want.Tags), "tags")
+	add(got.Code == want.Code, "code")
+	add(got.License == want.License, "license")
+	add(got.Golden == want.Golden, "golden")
+	add(got.Source == want.Source, "source")
+	add(got.LoggedModel == want.LoggedModel, "logged model")
 	return out
 }

@@ -15,6 +15,17 @@ type Options struct {
 	// memory while it is verified and read; a larger one is spooled to a
 	// temporary file. Default 64 MiB.
 	MaxMemory int64
+	// Trust, unless nil, refuses to open versions that are not signed by one
+	// of its keys. Default nil.
+	Trust *Trust
+	// CacheDir is a folder for verified files, which any number of processes
+	// share: a version that was opened before is opened again without reading
+	// its bytes. Only trusted users may be able to write there. Default "": no
+	// cache.
+	CacheDir string
+	// CacheSize bounds that folder in bytes; what was used least recently goes
+	// first. Default 50 GiB.
+	CacheSize int64
 	// TempDir is the folder for those temporary files; default os.TempDir().
 	TempDir string
 }
@@ -33,6 +44,9 @@ func (o *Options) withDefaults() Options {
 	if out.MaxMemory <= 0 {
 		out.MaxMemory = 64 << 20
 	}
+	if out.CacheSize <= 0 {
+		out.CacheSize = 50 << 30
+	}
 	return out
 }
 
@@ -42,13 +56,18 @@ type Registry struct {
 	store Store
 	files Files
 	opts  Options
+	cache *cache // nil: none
 }
 
 // New returns a registry over store, which must not be nil, and files. With
 // nil files it serves records only: Register, Open and Profile return
 // ErrUnsupported.
 func New(store Store, files Files, opts *Options) *Registry {
-	return &Registry{store: store, files: files, opts: opts.withDefaults()}
+	r := &Registry{store: store, files: files, opts: opts.withDefaults()}
+	if r.opts.CacheDir != "" {
+		r.cache = &cache{dir: r.opts.CacheDir, most: r.opts.CacheSize}
+	}
+	return r
 }
 
 // needFiles reports, for the operation op, a registry without Files.

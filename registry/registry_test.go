@@ -199,7 +199,7 @@ func TestRegisterKey(t *testing.T) {
 	other.Key = "run-7"
 	_, err = b.Register(ctx, "fraud", other)
 	require.ErrorIs(t, err, registry.ErrConflict)
-	require.EqualError(t, err, `registry: register "fraud": key "run-7" was used before for v1, which differs in files, tags; take another key for other content: conflict`)
+	require.EqualError(t, err, `registry: register "fraud": key "run-7" was used before for v1, which differs in files; take another key for other content: conflict`)
 
 	next, err := b.Register(ctx, "fraud", draft("model", "2"))
 	require.NoError(t, err)

@@ -3,6 +3,7 @@ package registry
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -10,16 +11,35 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"time"
 )
 
 // smallFile is the size in bytes up to which a file is read once into memory;
 // a larger one is read twice, for its digest and for its upload.
 const smallFile = 4 << 20
 
-// upload stores the files at paths and returns the manifest.
-func (r *Registry) upload(ctx context.Context, name string, d *Draft, paths []string) ([]File, error) {
+// chunkBytes is how much of small files waits in memory for one lease.
+const chunkBytes = 64 << 20
+
+// upload stores the files at paths and returns the manifest. The lease keeps a
+// collector from the objects until the version names them.
+func (r *Registry) upload(ctx context.Context, name string, d *Draft, paths []string, lease string) ([]File, error) {
 	files := make([]File, 0, len(paths))
 	stored := make(map[string]bool, len(paths))
+	var chunk []source
+	var held int64
+	flush := func() error {
+		if err := r.lease(ctx, lease, chunk); err != nil {
+			return err
+		}
+		for _, src := range chunk {
+			if err := r.storeObject(ctx, name, src); err != nil {
+				return err
+			}
+		}
+		chunk, held = nil, 0
+		return nil
+	}
 	for _, p := range paths {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -28,15 +48,58 @@ func (r *Registry) upload(ctx context.Context, name string, d *Draft, paths []st
 		if err != nil {
 			return nil, err
 		}
-		if !stored[src.SHA256] {
-			if err := r.storeObject(ctx, name, src); err != nil {
+		files = append(files, src.File)
+		if stored[src.SHA256] {
+			continue
+		}
+		stored[src.SHA256] = true
+		chunk = append(chunk, src)
+		if src.fixed {
+			held += src.Size
+		}
+		if held >= chunkBytes {
+			if err := flush(); err != nil {
 				return nil, err
 			}
-			stored[src.SHA256] = true
 		}
-		files = append(files, src.File)
 	}
-	return files, nil
+	return files, flush()
+}
+
+// leaseTime is how long an upload may go on after its last chunk began.
+const leaseTime = 24 * time.Hour
+
+func newLease() string { return rand.Text() }
+
+// lease announces the objects of the chunk to the collector, and waits for
+// those that one is just deleting.
+func (r *Registry) lease(ctx context.Context, token string, chunk []source) error {
+	c, ok := r.store.(Collector)
+	if !ok || len(chunk) == 0 {
+		return nil
+	}
+	digests := make([]string, len(chunk))
+	for i, src := range chunk {
+		digests[i] = src.SHA256
+	}
+	const patience = 5 * markTime // the marks of a collector that died end, and those of the next
+	for began := time.Now(); ; {
+		condemned, err := c.Lease(ctx, token, digests, now().Add(leaseTime))
+		if err != nil {
+			return fmt.Errorf("leasing %d objects: %w", len(digests), err)
+		}
+		if len(condemned) == 0 {
+			return nil
+		}
+		if time.Since(began) > patience {
+			return fmt.Errorf("object %s is being deleted by a collection that did not end; a new Collect would finish it: %w", condemned[0], ErrUnavailable)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // source is a file to be stored whose digest is known.

@@ -24,8 +24,11 @@ const (
 	maxEntries   = 1000 // of datasets, metrics and tags each
 	maxField     = 1000 // of a dataset's text fields
 	maxReason    = 8000
-	maxJSON      = 1 << 20
-	maxProfile   = 64 << 20
+	maxSource    = 2048
+	// 5,000 characters in MLflow; a character has up to 4 bytes.
+	maxDescription = 20_000
+	maxJSON        = 1 << 20
+	maxProfile     = 64 << 20
 )
 
 // checkDraft reports the faults of everything in d but the files, which are
@@ -49,8 +52,7 @@ func checkDraft(faults *errs.Faults, d *Draft) {
 		}
 	}
 	faults.Check(len(d.Metrics) <= maxEntries, "%d metrics, want at most %d", len(d.Metrics), maxEntries)
-	faults.Check(len(d.Tags) <= maxEntries, "%d tags, want at most %d", len(d.Tags), maxEntries)
-	if len(d.Metrics) > maxEntries || len(d.Tags) > maxEntries {
+	if len(d.Metrics) > maxEntries {
 		return
 	}
 	for _, k := range slices.Sorted(maps.Keys(d.Metrics)) {
@@ -59,14 +61,18 @@ func checkDraft(faults *errs.Faults, d *Draft) {
 		checkText(faults, "metric name", k, maxMetricKey)
 		faults.Check(!math.IsNaN(v) && !math.IsInf(v, 0), "metric %q is %v, want a finite number", cut(k), v)
 	}
-	tags := 0
-	for _, k := range slices.Sorted(maps.Keys(d.Tags)) {
-		tags += len(k) + len(d.Tags[k])
-		faults.Check(k != "", "a tag has no key")
-		checkText(faults, "tag key", k, maxTagKey)
-		checkText(faults, "value of tag "+cut(k), d.Tags[k], maxTagValue)
+	checkTags(faults, d.Tags)
+	for what, text := range map[string]string{
+		"commit": d.Code.Commit, "repository": d.Code.Repository, "image": d.Code.Image,
+		"license": d.License, "logged model": d.LoggedModel, "user": d.User,
+	} {
+		checkText(faults, what, text, maxName)
 	}
-	faults.Check(tags <= maxTags, "tags have %d bytes together, want at most %d", tags, maxTags)
+	checkText(faults, "source", d.Source, maxSource)
+	checkText(faults, "description", d.Description, maxDescription)
+	if d.Golden != "" {
+		checkPath(faults, d.Golden)
+	}
 }
 
 // checkText holds text to what every SQL engine stores unchanged.

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 )
 
 // mismatch is a stored object that is not what the manifest says.
@@ -51,50 +49,4 @@ func (r *Registry) verify(ctx context.Context, f File, w io.Writer) error {
 		return &mismatch{have: have, found: "has SHA-256 " + have}
 	}
 	return nil
-}
-
-// readAll returns the verified bytes of f.
-func (r *Registry) readAll(ctx context.Context, f File) ([]byte, error) {
-	if int64(int(f.Size)) != f.Size {
-		return nil, fmt.Errorf("file of %d bytes does not fit this machine's memory: %w", f.Size, ErrInvalid)
-	}
-	buf := bytes.NewBuffer(make([]byte, 0, f.Size))
-	if err := r.verify(ctx, f, buf); err != nil {
-		return nil, err
-	}
-	return buf.Bytes(), nil
-}
-
-// spool copies the verified bytes of f to a temporary file, which is gone when
-// the returned file is closed or the process ends.
-func (r *Registry) spool(ctx context.Context, f File) (*spoolFile, error) {
-	tmp, err := os.CreateTemp(r.opts.TempDir, "millwright-*")
-	if err != nil {
-		return nil, fmt.Errorf("making a temporary file to verify %d bytes: %w", f.Size, err)
-	}
-	out := &spoolFile{File: tmp}
-	// Where an open file can be removed, a kill leaves nothing behind.
-	out.removed = os.Remove(tmp.Name()) == nil
-	if err = r.verify(ctx, f, tmp); err == nil {
-		_, err = tmp.Seek(0, io.SeekStart)
-	}
-	if err != nil {
-		return nil, errors.Join(err, out.Close())
-	}
-	return out, nil
-}
-
-// spoolFile removes itself on Close.
-type spoolFile struct {
-	*os.File
-	removed bool
-}
-
-func (s *spoolFile) Close() error {
-	err := s.File.Close()
-	if !s.removed && err == nil {
-		s.removed = true
-		err = os.Remove(s.Name())
-	}
-	return err
 }

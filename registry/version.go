@@ -32,6 +32,20 @@ type Draft struct {
 	Run string
 	// Datasets are the dataset versions it was trained and judged on.
 	Datasets []Dataset
+	// Code is what trained it.
+	Code Code
+	// License of the model, an SPDX expression or free text of at most 255
+	// bytes.
+	License string
+	// Golden is the path, among the files, of golden inputs with their
+	// outputs, which the gate GoldenReproduced replays; see [ReadGolden].
+	Golden string
+	// Source is the URI that the files were read from, at most 2,048 bytes,
+	// LoggedModel the id of the tracking server's logged model, User who
+	// registered it, at most 255 bytes each.
+	Source, LoggedModel, User string
+	// Description is free text, at most 5,000 bytes.
+	Description string
 	// Metrics are finite numbers: NaN and infinities are refused, since a
 	// later comparison with them would decide nothing.
 	Metrics map[string]float64
@@ -64,8 +78,39 @@ type File struct {
 	SHA256 string `json:"sha256"`
 }
 
-// Version is one registered model version. All but Aliases was fixed when it
-// was registered. The value belongs to whoever received it.
+// Code is the program that trained a version. Each field holds at most 255
+// bytes.
+type Code struct {
+	// Commit is the revision in its repository; Dirty tells of changes beside
+	// it.
+	Commit string `json:"commit,omitempty"`
+	Dirty  bool   `json:"dirty,omitempty"`
+	// Repository is where it lives, Image the container image's digest.
+	Repository string `json:"repository,omitempty"`
+	Image      string `json:"image,omitempty"`
+}
+
+// Status is how far a version's registration came.
+type Status string
+
+// The states of a version. Register makes Ready ones; a server that copies
+// files after it answered makes Pending ones first.
+const (
+	Ready   Status = "READY"
+	Pending Status = "PENDING_REGISTRATION"
+	Failed  Status = "FAILED_REGISTRATION"
+)
+
+// The stages of MLflow's older clients; new programs use aliases.
+const (
+	StageNone       = "None"
+	StageStaging    = "Staging"
+	StageProduction = "Production"
+	StageArchived   = "Archived"
+)
+
+// Version is one registered model version. The value belongs to whoever
+// received it.
 type Version struct {
 	// Name is the model's name, Number counts from 1 within the model.
 	Name   string `json:"name"`
@@ -75,60 +120,76 @@ type Version struct {
 	// Digest identifies the files: "sha256:" and the SHA-256 of the encoded
 	// manifest, see [EncodeManifest].
 	Digest string `json:"digest"`
-	// Files are sorted by path.
+	// Files are sorted by path. A version that an MLflow client made from a
+	// place that this process cannot read has none.
 	Files []File `json:"files"`
 
-	// The fields below are those of the Draft; an empty one is nil.
-	Signature json.RawMessage    `json:"signature,omitempty"`
-	Framework string             `json:"framework,omitempty"`
-	Flavor    string             `json:"flavor,omitempty"`
-	Run       string             `json:"run,omitempty"`
-	Datasets  []Dataset          `json:"datasets,omitempty"`
-	Metrics   map[string]float64 `json:"metrics,omitempty"`
-	Tags      map[string]string  `json:"tags,omitempty"`
-	Key       string             `json:"key,omitempty"`
+	// The fields below are those of the Draft; an empty one is nil. They never
+	// change.
+	Signature   json.RawMessage    `json:"signature,omitempty"`
+	Framework   string             `json:"framework,omitempty"`
+	Flavor      string             `json:"flavor,omitempty"`
+	Run         string             `json:"run,omitempty"`
+	Datasets    []Dataset          `json:"datasets,omitempty"`
+	Metrics     map[string]float64 `json:"metrics,omitempty"`
+	Code        Code               `json:"code,omitzero"`
+	License     string             `json:"license,omitempty"`
+	Golden      string             `json:"golden,omitempty"`
+	Source      string             `json:"source,omitempty"`
+	LoggedModel string             `json:"logged_model,omitempty"`
+	User        string             `json:"user,omitempty"`
+	Key         string             `json:"key,omitempty"`
+
+	// What may change, by UpdateVersion. Files and Digest may be set once,
+	// with the Status that a Pending version ends in.
+	Description   string            `json:"description,omitempty"`
+	Tags          map[string]string `json:"tags,omitempty"`
+	Status        Status            `json:"status"`
+	StatusMessage string            `json:"status_message,omitempty"`
+	Stage         string            `json:"stage,omitempty"` // empty is StageNone
+	Signed        []Envelope        `json:"signed,omitempty"`
+	Updated       time.Time         `json:"updated"`
+	Deleted       bool              `json:"deleted,omitempty"`
+	DeletedAt     time.Time         `json:"deleted_at,omitzero"`
 
 	// Aliases are those that were at this version when it was read, sorted.
 	Aliases []string `json:"aliases,omitempty"`
 }
 
+// VersionUpdate changes a version. A zero field leaves its value as it is.
+type VersionUpdate struct {
+	Description *string
+	SetTags     map[string]string
+	DeleteTags  []string // ErrNotFound when the version has no such tag
+	// Status, with StatusMessage and for Ready the Files and Digest, ends a
+	// Pending registration; ErrConflict when it is not Pending.
+	Status        Status
+	StatusMessage string
+	Files         []File
+	Digest        string
+	// Lease is that of the upload of Files; it is ended as by CreateVersion.
+	Lease string
+	// Stage moves the version; ArchiveOthers moves those of the model's active
+	// versions that are in that stage to StageArchived.
+	Stage         string
+	ArchiveOthers bool
+	// Sign adds a signature of the manifest.
+	Sign *Envelope
+	// Deleted deletes or restores; either again does nothing.
+	Deleted *bool
+	// By and Reason go into the audit log, Time is when.
+	By, Reason string
+	Time       time.Time
+}
+
+// VersionQuery selects versions.
+type VersionQuery struct {
+	Name    string // exact; empty selects the versions of all models
+	View    View
+	Filter  string
+	OrderBy []string // default: the latest updated first, then by name, then the highest number first
+	Page    Page
+}
+
 // Ref is the version's reference, "name/number".
 func (v *Version) Ref() string { return v.Name + "/" + strconv.Itoa(v.Number) }
-
-// Model is a registered model: the name that versions are numbered under.
-type Model struct {
-	// Name is unique in the registry.
-	Name string `json:"name"`
-	// Created is when its first version was registered, UTC.
-	Created time.Time `json:"created"`
-	// Latest is the highest version number given out.
-	Latest int `json:"latest"`
-}
-
-// Alias is a movable name for one version of a model.
-type Alias struct {
-	// Alias is its name, Number the version it is at.
-	Alias  string `json:"alias"`
-	Number int    `json:"number"`
-	// Moved is when it was set there, UTC, to the microsecond.
-	Moved time.Time `json:"moved"`
-}
-
-// Move is one entry of the append-only history of aliases.
-type Move struct {
-	// Seq grows with every move in the store; it orders the history.
-	Seq int64 `json:"seq"`
-	// Name is the model, Alias its alias.
-	Name  string `json:"name"`
-	Alias string `json:"alias"`
-	// Time is when it was moved, UTC, to the microsecond.
-	Time time.Time `json:"time"`
-	// From and To are versions; 0 stands for none: From 0 created the alias,
-	// To 0 deleted it.
-	From int `json:"from"`
-	To   int `json:"to"`
-	// By, Reason and Evidence are what the mover stated.
-	By       string          `json:"by,omitempty"`
-	Reason   string          `json:"reason,omitempty"`
-	Evidence json.RawMessage `json:"evidence,omitempty"`
-}

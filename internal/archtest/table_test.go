@@ -129,8 +129,9 @@ var table = &archtest.Table{
 		"tracking/sysmetrics":   {Own: []string{"tracking"}},
 		"tracking/tensorboard":  {Own: []string{"tracking"}},
 		"registry":              {},
-		"registry/registrytest": {Own: []string{"registry"}, Link: testify},
-		"registry/sqlstore":     {Own: []string{"registry", "internal/sqldb"}, Link: databases},
+		"registry/registrytest": {Own: []string{"registry", "registry/webhook", "tracking/search"}, Link: testify},
+		"registry/webhook":      {Own: []string{"registry"}},
+		"registry/sqlstore":     {Own: []string{"registry", "registry/webhook", "tracking/search", "internal/sqldb", "internal/sqlsearch"}, Link: databases},
 
 		"train":       {Own: []string{"tracking"}},
 		"train/local": {Own: []string{"train"}},

@@ -13,14 +13,14 @@ import (
 func testMoveAlias(t *testing.T, h Harness) {
 	ctx, s := t.Context(), h.New(t)
 	for i := range 3 {
-		_, err := s.CreateVersion(ctx, bare("fraud", i))
+		_, err := s.CreateVersion(ctx, bare("fraud", i), "")
 		require.NoError(t, err)
 	}
-	_, err := s.CreateVersion(ctx, bare("churn", 1))
+	_, err := s.CreateVersion(ctx, bare("churn", 1), "")
 	require.NoError(t, err)
 
 	// The script runs in order; have is where the alias is after the step.
-	last := int64(0)
+	last, prev := int64(0), registry.Entry{}
 	for i, step := range []struct {
 		what       string
 		to, expect int
@@ -46,7 +46,7 @@ func testMoveAlias(t *testing.T, h Harness) {
 		{"create from anywhere", 2, -1, nil, true, 0, 2},
 		{"delete from anywhere", 0, -1, nil, true, 2, 0},
 	} {
-		moved, err := s.MoveAlias(ctx, registry.Move{Name: "fraud", Alias: "champion", Time: at(i), To: step.to}, step.expect)
+		moved, err := s.Record(ctx, registry.Entry{Kind: registry.KindAlias, Name: "fraud", Alias: "champion", Time: at(i), To: step.to}, step.expect)
 		if step.err != nil {
 			require.ErrorIs(t, err, step.err, step.what)
 		} else {
@@ -58,11 +58,12 @@ func testMoveAlias(t *testing.T, h Harness) {
 		if step.moves {
 			require.Greater(t, moved.Seq, last, step.what)
 			last = moved.Seq
-			require.Equal(t, registry.Move{Seq: last, Name: "fraud", Alias: "champion", Time: at(i), From: step.from, To: step.to}, moved)
+			prev = registry.Entry{Kind: registry.KindAlias, Name: "fraud", Alias: "champion", Time: at(i), From: step.from, To: step.to}.Seal(prev)
+			require.Equal(t, prev, moved)
 		} else if err == nil {
 			require.Zero(t, moved.Seq, step.what)
 		}
-		a, err := s.Alias(ctx, "fraud", "champion")
+		a, err := aliasOf(ctx, s, "fraud", "champion")
 		if step.have == 0 {
 			require.ErrorIs(t, err, registry.ErrNotFound, step.what)
 			continue
@@ -84,22 +85,22 @@ func testMoveAlias(t *testing.T, h Harness) {
 	}
 
 	// Models do not see each other's aliases; an unknown model has none.
-	_, err = s.MoveAlias(ctx, registry.Move{Name: "churn", Alias: "champion", Time: at(1), To: 1}, 0)
+	_, err = s.Record(ctx, registry.Entry{Kind: registry.KindAlias, Name: "churn", Alias: "champion", Time: at(1), To: 1}, 0)
 	require.NoError(t, err)
-	_, err = s.Alias(ctx, "fraud", "champion")
+	_, err = aliasOf(ctx, s, "fraud", "champion")
 	require.ErrorIs(t, err, registry.ErrNotFound)
-	_, err = s.MoveAlias(ctx, registry.Move{Name: "unknown", Alias: "champion", Time: at(1), To: 1}, 0)
+	_, err = s.Record(ctx, registry.Entry{Kind: registry.KindAlias, Name: "unknown", Alias: "champion", Time: at(1), To: 1}, 0)
 	require.ErrorIs(t, err, registry.ErrNotFound)
-	moved, err := s.MoveAlias(ctx, registry.Move{Name: "unknown", Alias: "champion", Time: at(1)}, -1)
+	moved, err := s.Record(ctx, registry.Entry{Kind: registry.KindAlias, Name: "unknown", Alias: "champion", Time: at(1)}, -1)
 	require.NoError(t, err)
 	require.Zero(t, moved.Seq)
-	list, err := s.Aliases(ctx, "unknown", "", 5)
+	list, err := s.Aliases(ctx, "unknown", "", "", 5)
 	require.NoError(t, err)
 	require.Empty(t, list)
 
 	// Several aliases at one version come sorted.
 	for _, alias := range []string{"shadow", "Blue", "a-b", "a_b"} {
-		_, err = s.MoveAlias(ctx, registry.Move{Name: "churn", Alias: alias, Time: at(2), To: 1}, 0)
+		_, err = s.Record(ctx, registry.Entry{Kind: registry.KindAlias, Name: "churn", Alias: alias, Time: at(2), To: 1}, 0)
 		require.NoError(t, err)
 	}
 	v, err := s.Version(ctx, "churn", 1)
@@ -110,57 +111,72 @@ func testMoveAlias(t *testing.T, h Harness) {
 func testHistory(t *testing.T, h Harness) {
 	ctx, s := t.Context(), h.New(t)
 	for i := range 2 {
-		_, err := s.CreateVersion(ctx, bare("fraud", i))
+		_, err := s.CreateVersion(ctx, bare("fraud", i), "")
 		require.NoError(t, err)
-		_, err = s.CreateVersion(ctx, bare("churn", i))
+		_, err = s.CreateVersion(ctx, bare("churn", i), "")
 		require.NoError(t, err)
 	}
-	var want []registry.Move // latest first
-	for i, m := range []registry.Move{
-		{Name: "fraud", Alias: "champion", To: 1, By: "ann", Reason: "first", Evidence: json.RawMessage(`{"auc":0.9}`)},
-		{Name: "churn", Alias: "champion", To: 2},
-		{Name: "fraud", Alias: "shadow", To: 2, By: "bob"},
-		{Name: "fraud", Alias: "champion", To: 2, Reason: "drift's \"end\"\n"},
-		{Name: "fraud", Alias: "champion", To: 0, By: "carol", Reason: "withdrawn"},
+	var want []registry.Entry // oldest first
+	for i, e := range []registry.Entry{
+		{Kind: registry.KindAlias, Name: "fraud", Alias: "champion", To: 1, By: "ann", Reason: "first", Evidence: json.RawMessage(`{"auc":0.9}`)},
+		{Kind: registry.KindPromotion, Name: "churn", Alias: "champion", To: 2},
+		{Kind: registry.KindAlias, Name: "fraud", Alias: "shadow", To: 2, By: "bob"},
+		{Kind: registry.KindPromotion, Name: "fraud", Alias: "champion", To: 2, Reason: "drift's \"end\"\n"},
+		{Kind: registry.KindRefusal, Name: "fraud", Alias: "champion", From: 2, To: 1, Evidence: json.RawMessage(`[]`)},
+		{Kind: registry.KindAlias, Name: "fraud", Alias: "champion", To: 0, By: "carol", Reason: "withdrawn"},
+		{Kind: registry.KindApproval, Name: "fraud", To: 1, By: "dave"},
 	} {
-		m.Time = at(i)
-		moved, err := s.MoveAlias(ctx, m, -1)
+		e.Time = at(i)
+		got, err := s.Record(ctx, e, -1)
 		require.NoError(t, err)
-		m.Seq, m.From = moved.Seq, moved.From
-		require.Equal(t, m, moved)
-		want = append([]registry.Move{m}, want...)
+		prev := registry.Entry{}
+		if i > 0 {
+			prev = want[i-1]
+		}
+		if e.Kind.Moves() {
+			e.From = got.From
+		}
+		require.Equal(t, e.Seal(prev), got, "the chain of %d", i)
+		want = append(want, got)
 	}
-	require.Equal(t, []int{2, 1, 0, 0, 0}, []int{want[0].From, want[1].From, want[2].From, want[3].From, want[4].From})
+	require.Equal(t, []int{0, 0, 0, 1, 2, 2, 0}, []int{want[0].From, want[1].From, want[2].From, want[3].From, want[4].From, want[5].From, want[6].From})
+	_, err := s.Record(ctx, registry.Entry{Kind: registry.KindApproval, Name: "unknown", To: 1, Time: at(9)}, -1)
+	require.ErrorIs(t, err, registry.ErrNotFound)
 
-	pick := func(keep ...int) []registry.Move {
-		var out []registry.Move
+	pick := func(keep ...int) []registry.Entry {
+		var out []registry.Entry
 		for _, i := range keep {
 			out = append(out, want[i])
 		}
 		return out
 	}
-	for _, c := range []struct {
-		name, alias string
-		before      int64
-		limit       int
-		want        []registry.Move
+	for i, c := range []struct {
+		q    registry.AuditQuery
+		want []registry.Entry
 	}{
-		{"fraud", "champion", 0, 10, pick(0, 1, 4)},
-		{"fraud", "champion", 0, 2, pick(0, 1)},
-		{"fraud", "champion", want[1].Seq, 2, pick(4)},
-		{"fraud", "", 0, 10, pick(0, 1, 2, 4)},
-		{"fraud", "", want[1].Seq, 1, pick(2)},
-		{"fraud", "shadow", 0, 10, pick(2)},
-		{"churn", "champion", 0, 10, pick(3)},
-		{"churn", "shadow", 0, 10, nil},
-		{"unknown", "", 0, 10, nil},
+		{registry.AuditQuery{Limit: 10}, pick(0, 1, 2, 3, 4, 5, 6)},
+		{registry.AuditQuery{Limit: 2, From: 3}, pick(2, 3)},
+		{registry.AuditQuery{Limit: 10, Backward: true}, pick(6, 5, 4, 3, 2, 1, 0)},
+		{registry.AuditQuery{Limit: 2, From: 3, Backward: true}, pick(2, 1)},
+		{registry.AuditQuery{Limit: 10, From: 8}, nil},
+		{registry.AuditQuery{Name: "fraud", Alias: "champion", Limit: 10, Backward: true}, pick(5, 4, 3, 0)},
+		{registry.AuditQuery{Name: "fraud", Alias: "champion", Limit: 2, Backward: true}, pick(5, 4)},
+		{registry.AuditQuery{Name: "fraud", Alias: "champion", Limit: 2, Backward: true, From: 4}, pick(3, 0)},
+		{registry.AuditQuery{Name: "fraud", Limit: 10}, pick(0, 2, 3, 4, 5, 6)},
+		{registry.AuditQuery{Name: "fraud", Alias: "shadow", Limit: 10}, pick(2)},
+		{registry.AuditQuery{Name: "churn", Limit: 10}, pick(1)},
+		{registry.AuditQuery{Name: "churn", Alias: "shadow", Limit: 10}, nil},
+		{registry.AuditQuery{Name: "unknown", Limit: 10}, nil},
+		{registry.AuditQuery{Kind: registry.KindApproval, Limit: 10}, pick(6)},
+		{registry.AuditQuery{Name: "fraud", Kind: registry.KindRefusal, To: 1, Limit: 10}, pick(4)},
+		{registry.AuditQuery{To: 2, Limit: 10}, pick(1, 2, 3)},
 	} {
-		got, err := s.History(ctx, c.name, c.alias, c.before, c.limit)
+		got, err := s.Audit(ctx, c.q)
 		require.NoError(t, err)
 		if len(c.want) == 0 {
-			require.Empty(t, got)
+			require.Empty(t, got, "%d", i)
 			continue
 		}
-		require.Equal(t, c.want, got)
+		require.Equal(t, c.want, got, "%d", i)
 	}
 }

@@ -48,7 +48,7 @@ func testConcurrentCreate(t *testing.T, h Harness) {
 	results := race(workers, func(i int) created {
 		var c created
 		for n := range each {
-			v, err := stores[i%2].CreateVersion(ctx, bare("fraud", i*each+n))
+			v, err := stores[i%2].CreateVersion(ctx, bare("fraud", i*each+n), "")
 			if err != nil {
 				c.err = err
 				return c
@@ -74,7 +74,7 @@ func testConcurrentKey(t *testing.T, h Harness) {
 	results := race(8, func(i int) created {
 		v := bare("fraud", 1)
 		v.Key = "run-1"
-		got, err := stores[i%2].CreateVersion(ctx, v)
+		got, err := stores[i%2].CreateVersion(ctx, v, "")
 		if err != nil {
 			return created{err: err}
 		}
@@ -84,7 +84,7 @@ func testConcurrentKey(t *testing.T, h Harness) {
 		require.NoError(t, c.err)
 		require.Equal(t, []int{1}, c.numbers)
 	}
-	models, err := stores[0].Models(ctx, "", 2)
+	models, err := allModels(ctx, stores[0], registry.ModelQuery{})
 	require.NoError(t, err)
 	require.Len(t, models, 1)
 	require.Equal(t, 1, models[0].Latest)
@@ -94,7 +94,7 @@ func testConcurrentMove(t *testing.T, h Harness) {
 	ctx, stores := t.Context(), handles(t, h)
 	const workers, rounds = 8, 5
 	for i := range workers {
-		_, err := stores[0].CreateVersion(ctx, bare("fraud", i))
+		_, err := stores[0].CreateVersion(ctx, bare("fraud", i), "")
 		require.NoError(t, err)
 	}
 	at0 := 0
@@ -107,8 +107,8 @@ func testConcurrentMove(t *testing.T, h Harness) {
 			}
 		}
 		errs := race(len(targets), func(i int) error {
-			_, err := stores[i%2].MoveAlias(ctx, registry.Move{
-				Name: "fraud", Alias: "champion", Time: at(round), To: targets[i], By: fmt.Sprint(i),
+			_, err := stores[i%2].Record(ctx, registry.Entry{
+				Kind: registry.KindAlias, Name: "fraud", Alias: "champion", Time: at(round), To: targets[i], By: fmt.Sprint(i),
 			}, at0)
 			return err
 		})
@@ -122,12 +122,12 @@ func testConcurrentMove(t *testing.T, h Harness) {
 			require.ErrorIs(t, err, registry.ErrConflict, "the others lose by conflict")
 		}
 		require.NotZero(t, winner, "nobody won")
-		a, err := stores[round%2].Alias(ctx, "fraud", "champion")
+		a, err := aliasOf(ctx, stores[round%2], "fraud", "champion")
 		require.NoError(t, err)
 		require.Equal(t, winner, a.Number)
 		at0 = winner
 	}
-	moves, err := stores[1].History(ctx, "fraud", "champion", 0, 100)
+	moves, err := stores[1].Audit(ctx, registry.AuditQuery{Name: "fraud", Alias: "champion", Limit: 100})
 	require.NoError(t, err)
 	require.Len(t, moves, rounds, "the history has the wins and nothing else")
 }

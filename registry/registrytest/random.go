@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -33,9 +32,6 @@ func testSameAsModel(t *testing.T, h Harness) {
 type randomRun struct {
 	rng   *rand.Rand
 	model *Mem
-	// The sequence numbers of the moves, in the store and in the model: they
-	// need not be equal, only in the same order.
-	seqs, modelSeqs []int64
 }
 
 // answer is what an operation returned, in a form that compares.
@@ -46,7 +42,7 @@ type answer struct {
 }
 
 func answerOf(op string, value any, err error) answer {
-	for _, kind := range []error{registry.ErrNotFound, registry.ErrConflict} {
+	for _, kind := range []error{registry.ErrNotFound, registry.ErrConflict, registry.ErrExists, registry.ErrInvalid} {
 		if errors.Is(err, kind) {
 			return answer{op: op, kind: kind.Error()}
 		}
@@ -63,83 +59,85 @@ func (r *randomRun) alias() string { return [...]string{"champion", "shadow", "a
 // step does one operation on both and returns both answers.
 func (r *randomRun) step(ctx context.Context, s registry.Store, step int) (got, want answer) {
 	name, alias, limit := r.name(), r.alias(), 1+r.rng.IntN(4)
-	n := r.rng.IntN(12)
-	both := func(op string, f func(s registry.Store, model bool) (any, error)) (answer, answer) {
-		v, err := f(s, false)
-		w, wantErr := f(r.model, true)
+	n := 1 + r.rng.IntN(8)
+	flag := r.rng.IntN(2) == 0
+	both := func(op string, f func(s registry.Store) (any, error)) (answer, answer) {
+		v, err := f(s)
+		w, wantErr := f(r.model)
 		return answerOf(op, v, err), answerOf(op, w, wantErr)
 	}
-	switch r.rng.IntN(10) {
+	pick := func(list ...string) string { return list[r.rng.IntN(len(list))] }
+	tags := map[string]string{pick("team", "a", registry.PromptTag): pick("true", "x", "")}
+	switch r.rng.IntN(13) {
 	case 0, 1:
 		v := full(name, r.rng.IntN(6))
-		if r.rng.IntN(2) == 0 {
+		if flag {
 			v = bare(name, step)
 		}
-		return both("create", func(s registry.Store, _ bool) (any, error) { return s.CreateVersion(ctx, v) })
+		v.Created, v.Updated = at(step), at(step)
+		return both("create", func(s registry.Store) (any, error) { return s.CreateVersion(ctx, v, "") })
 	case 2:
-		return both("version", func(s registry.Store, _ bool) (any, error) { return s.Version(ctx, name, n) })
+		return both("version", func(s registry.Store) (any, error) { return s.Version(ctx, name, n) })
 	case 3:
-		return both("versions", func(s registry.Store, _ bool) (any, error) {
-			page, err := s.Versions(ctx, name, n, limit)
-			return orNil(page), err
-		})
+		q := registry.VersionQuery{
+			Name: pick("", name), View: registry.View(pick("", "deleted", "all")), Page: registry.Page{Max: limit},
+			Filter:  pick("", "version_number > 2", "tags.team = 'x'", "name LIKE 'f%' AND version_number <= 4", "run_id = 'run-1'", "tags.a IS NULL", "bad >"),
+			OrderBy: [][]string{nil, {"version_number DESC"}, {"name DESC", "version_number"}, {"creation_timestamp"}}[r.rng.IntN(4)],
+		}
+		return both("search versions", func(s registry.Store) (any, error) { list, err := allVersions(ctx, s, q); return orNil(list), err })
 	case 4:
-		after := [...]string{"", "Fraud", "churn", "d", "fraud"}[r.rng.IntN(5)]
-		return both("models", func(s registry.Store, _ bool) (any, error) {
-			page, err := s.Models(ctx, after, limit)
-			return orNil(page), err
-		})
+		q := registry.ModelQuery{
+			Name: pick("", "", name), View: registry.View(pick("", "deleted", "all")), Page: registry.Page{Max: limit},
+			Filter:  pick("", "name ILIKE 'FR%'", "tags.team = 'x'", "tags.`mlflow.prompt.is_prompt` != 'true'", "tags.team IS NOT NULL"),
+			OrderBy: [][]string{nil, {"name DESC"}, {"last_updated_timestamp DESC"}}[r.rng.IntN(3)],
+		}
+		return both("search models", func(s registry.Store) (any, error) { list, err := allModels(ctx, s, q); return orNil(list), err })
 	case 5:
-		after := [...]string{"", "a_b", "champion", "zzz"}[r.rng.IntN(4)]
-		return both("aliases", func(s registry.Store, _ bool) (any, error) {
-			page, err := s.Aliases(ctx, name, after, limit)
+		after, exact := pick("", "a_b", "champion", "zzz"), pick("", alias)
+		return both("aliases", func(s registry.Store) (any, error) {
+			page, err := s.Aliases(ctx, name, exact, after, limit)
 			return orNil(page), err
 		})
 	case 6:
-		return both("alias", func(s registry.Store, _ bool) (any, error) { return s.Alias(ctx, name, alias) })
+		q := registry.AuditQuery{Name: pick("", name), Alias: pick("", alias), From: int64(r.rng.IntN(step + 1)), Backward: flag, Limit: limit}
+		return both("audit", func(s registry.Store) (any, error) { page, err := s.Audit(ctx, q); return orNil(page), err })
 	case 7:
-		if r.rng.IntN(2) == 0 {
-			alias = ""
+		u := registry.ModelUpdate{SetTags: tags, Time: at(step), By: "random"}
+		switch r.rng.IntN(6) {
+		case 0, 1:
+			u.Deleted = &flag
+		case 2:
+			u.Rename = r.name()
+		case 3:
+			u.DeleteTags = []string{pick("team", "a")}
 		}
-		before := r.rng.IntN(len(r.seqs) + 1)
-		return both("history", func(s registry.Store, model bool) (any, error) {
-			seqs := r.seqs
-			if model {
-				seqs = r.modelSeqs
-			}
-			from := int64(0)
-			if before < len(seqs) {
-				from = seqs[before]
-			}
-			page, err := s.History(ctx, name, alias, from, limit)
-			for i := range page {
-				page[i].Seq = int64(slices.Index(seqs, page[i].Seq))
-			}
-			return orNil(page), err
-		})
+		return both("update model", func(s registry.Store) (any, error) { return nil, s.UpdateModel(ctx, name, u) })
+	case 8, 9:
+		u := registry.VersionUpdate{SetTags: tags, Time: at(step), By: "random", ArchiveOthers: flag}
+		switch r.rng.IntN(5) {
+		case 0:
+			u.Deleted = &flag
+		case 1:
+			u.Stage = pick(registry.StageNone, registry.StageProduction, registry.StageArchived)
+		case 2:
+			u.DeleteTags = []string{pick("team", "a")}
+		case 3:
+			u.Description = &alias
+		}
+		return both("update version", func(s registry.Store) (any, error) { return nil, s.UpdateVersion(ctx, name, n, u) })
+	case 10:
+		m := registry.Model{Name: pick(name, "new"), Tags: tags, Created: at(step)}
+		return both("create model", func(s registry.Store) (any, error) { return s.CreateModel(ctx, m) })
 	}
-	m := registry.Move{Name: name, Alias: alias, Time: at(step), To: n % 6, By: "random", Evidence: json.RawMessage(fmt.Sprintf(`{"step":%d}`, step))}
+	kind := registry.Kind(pick(string(registry.KindAlias), string(registry.KindPromotion), string(registry.KindApproval)))
+	e := registry.Entry{Kind: kind, Name: name, Alias: alias, Time: at(step), To: n - 1, By: "random", Evidence: json.RawMessage(fmt.Sprintf(`{"step":%d}`, step))}
 	expect := -1 + r.rng.IntN(6)
-	if r.rng.IntN(2) == 0 {
+	if flag {
 		// Half of the moves expect the truth, so that many succeed.
-		a, _ := r.model.Alias(ctx, name, alias)
+		a, _ := aliasOf(ctx, r.model, name, alias)
 		expect = a.Number
 	}
-	return both("move", func(s registry.Store, model bool) (any, error) {
-		moved, err := s.MoveAlias(ctx, m, expect)
-		if err == nil && moved.Seq != 0 {
-			seqs := &r.seqs
-			if model {
-				seqs = &r.modelSeqs
-			}
-			*seqs = append(*seqs, moved.Seq)
-			moved.Seq = int64(len(*seqs))
-		}
-		if err != nil { // only where the alias is counts then
-			return nil, err
-		}
-		return moved, nil
-	})
+	return both("record", func(s registry.Store) (any, error) { return s.Record(ctx, e, expect) })
 }
 
 // orNil makes an empty page equal to a nil one.

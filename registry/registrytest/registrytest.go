@@ -40,6 +40,16 @@ func Run(t *testing.T, h Harness) {
 		{"ConcurrentCreate", testConcurrentCreate},
 		{"ConcurrentKey", testConcurrentKey},
 		{"ConcurrentMove", testConcurrentMove},
+		{"Models", testModels},
+		{"UpdateVersion", testUpdateVersion},
+		{"Stages", testStages},
+		{"DeleteVersion", testDeleteVersion},
+		{"Search", testSearch},
+		{"Prompts", testPrompts},
+		{"Tokens", testTokens},
+		{"Purge", testPurge},
+		{"Collector", testCollector},
+		{"Notifier", testNotifier},
 		{"SameAsModel", testSameAsModel},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -57,7 +67,11 @@ func at(n int) time.Time {
 // bare is the least version there can be.
 func bare(name string, n int) *registry.Version {
 	files := []registry.File{{Path: "model.bin", Size: int64(n), SHA256: fmt.Sprintf("%064x", n)}}
-	return &registry.Version{Name: name, Created: at(n), Files: files, Digest: registry.ManifestDigest(files)}
+	return &registry.Version{
+		Name: name, Created: at(n), Files: files, Digest: registry.ManifestDigest(files), Status: registry.Ready,
+		// What the store sets.
+		Updated: at(n), Stage: registry.StageNone,
+	}
 }
 
 // full has something in every field.
@@ -75,6 +89,9 @@ func full(name string, n int) *registry.Version {
 	}
 	v.Metrics = map[string]float64{"auc": 0.1 + 0.2, "tiny": 5e-324, "huge": -1.7976931348623157e308, "zero": 0}
 	v.Tags = map[string]string{"team": "risk", "empty": "", "odd": "a'b\"c\\d\n%_;--"}
+	v.Code = registry.Code{Commit: "c0ffee", Dirty: true, Repository: "git.example/fraud", Image: "sha256:11"}
+	v.License, v.Golden, v.Source, v.LoggedModel, v.User = "Apache-2.0", "profile.json", "s3://b/m", "m-1", "ann"
+	v.Description = "what it is\nin two lines"
 	v.Key = fmt.Sprintf("key-%d", n)
 	return v
 }
@@ -84,7 +101,7 @@ func testRoundTrip(t *testing.T, h Harness) {
 	for i, v := range []*registry.Version{bare("fraud", 1), full("fraud", 2)} {
 		want := *v
 		want.Number = i + 1
-		got, err := s.CreateVersion(ctx, v)
+		got, err := s.CreateVersion(ctx, v, "")
 		require.NoError(t, err)
 		require.Equal(t, &want, got)
 		got, err = s.Version(ctx, "fraud", i+1)
@@ -95,7 +112,7 @@ func testRoundTrip(t *testing.T, h Harness) {
 	v := bare("fraud", 3)
 	v.Datasets, v.Metrics, v.Tags = []registry.Dataset{}, map[string]float64{}, map[string]string{}
 	v.Number, v.Aliases = 77, []string{"ignored"}
-	got, err := s.CreateVersion(ctx, v)
+	got, err := s.CreateVersion(ctx, v, "")
 	require.NoError(t, err)
 	want := bare("fraud", 3)
 	want.Number = 3
@@ -112,18 +129,18 @@ func testRoundTrip(t *testing.T, h Harness) {
 
 func testNumbers(t *testing.T, h Harness) {
 	ctx, s := t.Context(), h.New(t)
-	models, err := s.Models(ctx, "", 10)
+	models, err := allModels(ctx, s, registry.ModelQuery{})
 	require.NoError(t, err)
 	require.Empty(t, models)
 	for i, name := range []string{"b", "a", "b", "b", "a"} {
-		_, err := s.CreateVersion(ctx, bare(name, i))
+		_, err := s.CreateVersion(ctx, bare(name, i), "")
 		require.NoError(t, err)
 	}
-	models, err = s.Models(ctx, "", 10)
+	models, err = allModels(ctx, s, registry.ModelQuery{})
 	require.NoError(t, err)
 	require.Equal(t, []registry.Model{
-		{Name: "a", Created: at(1), Latest: 2},
-		{Name: "b", Created: at(0), Latest: 3},
+		{Name: "a", Created: at(1), Updated: at(4), Latest: 2},
+		{Name: "b", Created: at(0), Updated: at(3), Latest: 3},
 	}, models)
 }
 
@@ -131,30 +148,30 @@ func testKeys(t *testing.T, h Harness) {
 	ctx, s := t.Context(), h.New(t)
 	first := bare("fraud", 1)
 	first.Key = "run-1"
-	made, err := s.CreateVersion(ctx, first)
+	made, err := s.CreateVersion(ctx, first, "")
 	require.NoError(t, err)
 	require.Equal(t, 1, made.Number)
 
 	again := bare("fraud", 2)
 	again.Key = "run-1"
-	got, err := s.CreateVersion(ctx, again)
+	got, err := s.CreateVersion(ctx, again, "")
 	require.NoError(t, err)
 	require.Equal(t, made, got, "the key's version must come back, whatever the content")
 
 	again.Name = "churn"
-	got, err = s.CreateVersion(ctx, again)
+	got, err = s.CreateVersion(ctx, again, "")
 	require.NoError(t, err)
 	require.Equal(t, 1, got.Number, "a key counts within its model")
 	require.Equal(t, "churn", got.Name)
 
 	again.Name, again.Key = "fraud", "Run-1"
-	got, err = s.CreateVersion(ctx, again)
+	got, err = s.CreateVersion(ctx, again, "")
 	require.NoError(t, err)
 	require.Equal(t, 2, got.Number, "keys differ by case")
 
 	// A repeated key has not used up a number, and no key is no key.
 	for n := 3; n <= 4; n++ {
-		got, err = s.CreateVersion(ctx, bare("fraud", n))
+		got, err = s.CreateVersion(ctx, bare("fraud", n), "")
 		require.NoError(t, err)
 		require.Equal(t, n, got.Number)
 	}
@@ -166,25 +183,26 @@ func testPaging(t *testing.T, h Harness) {
 	var numbers []int
 	var names []string
 	for i := range n {
-		_, err := s.CreateVersion(ctx, bare("m", i))
+		_, err := s.CreateVersion(ctx, bare("m", i), "")
 		require.NoError(t, err)
 		numbers = append([]int{i + 1}, numbers...)
 		alias := fmt.Sprintf("alias-%d", i)
-		_, err = s.MoveAlias(ctx, registry.Move{Name: "m", Alias: alias, Time: at(i), To: i + 1}, 0)
+		_, err = s.Record(ctx, registry.Entry{Kind: registry.KindAlias, Name: "m", Alias: alias, Time: at(i), To: i + 1}, 0)
 		require.NoError(t, err)
 		names = append(names, alias)
 	}
 	for _, limit := range []int{1, 3, n, n + 1} {
-		gotNumbers := collect(t, limit, func(last int) ([]*registry.Version, error) {
-			return s.Versions(ctx, "m", last, limit)
-		}, func(v *registry.Version) int {
+		versions, err := allVersions(ctx, s, registry.VersionQuery{Name: "m", OrderBy: []string{"version_number DESC"}, Page: registry.Page{Max: limit}})
+		require.NoError(t, err)
+		gotNumbers := []int(nil)
+		for _, v := range versions {
 			require.Equal(t, []string{fmt.Sprintf("alias-%d", v.Number-1)}, v.Aliases)
-			return v.Number
-		})
+			gotNumbers = append(gotNumbers, v.Number)
+		}
 		require.Equal(t, numbers, gotNumbers)
 
 		gotNames := collect(t, limit, func(last string) ([]registry.Alias, error) {
-			return s.Aliases(ctx, "m", last, limit)
+			return s.Aliases(ctx, "m", "", last, limit)
 		}, func(a registry.Alias) string {
 			require.Equal(t, registry.Alias{Alias: fmt.Sprintf("alias-%d", a.Number-1), Number: a.Number, Moved: at(a.Number - 1)}, a)
 			return a.Alias
@@ -193,14 +211,17 @@ func testPaging(t *testing.T, h Harness) {
 	}
 	// Models are in byte order: capitals before small letters, umlauts last.
 	for i, name := range []string{"zeta", "Zeta", "äther", "alpha beta"} {
-		_, err := s.CreateVersion(ctx, bare(name, i))
+		_, err := s.CreateVersion(ctx, bare(name, i), "")
 		require.NoError(t, err)
 	}
-	got := collect(t, 2, func(last string) ([]registry.Model, error) {
-		return s.Models(ctx, last, 2)
-	}, func(m registry.Model) string { return m.Name })
+	models, err := allModels(ctx, s, registry.ModelQuery{Page: registry.Page{Max: 2}})
+	require.NoError(t, err)
+	var got []string
+	for _, m := range models {
+		got = append(got, m.Name)
+	}
 	require.Equal(t, []string{"Zeta", "alpha beta", "m", "zeta", "äther"}, got)
-	none, err := s.Versions(ctx, "unknown", 0, 5)
+	none, err := allVersions(ctx, s, registry.VersionQuery{Name: "unknown"})
 	require.NoError(t, err)
 	require.Empty(t, none)
 }
@@ -232,7 +253,7 @@ func testOwnership(t *testing.T, h Harness) {
 	given := full("fraud", 1)
 	want := full("fraud", 1)
 	want.Number = 1
-	got, err := s.CreateVersion(ctx, given)
+	got, err := s.CreateVersion(ctx, given, "")
 	require.NoError(t, err)
 	for _, v := range []*registry.Version{given, got} {
 		v.Files[0].Path = "changed"
@@ -250,11 +271,11 @@ func testCancelled(t *testing.T, h Harness) {
 	s := h.New(t)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := s.CreateVersion(gone, bare("fraud", 1))
+	_, err := s.CreateVersion(gone, bare("fraud", 1), "")
 	require.ErrorIs(t, err, context.Canceled)
 	_, err = s.Version(gone, "fraud", 1)
 	require.ErrorIs(t, err, context.Canceled)
-	models, err := s.Models(t.Context(), "", 1)
+	models, err := allModels(t.Context(), s, registry.ModelQuery{})
 	require.NoError(t, err)
 	require.Empty(t, models, "a cancelled call must leave nothing")
 }
@@ -265,17 +286,17 @@ func testSecondHandle(t *testing.T, h Harness) {
 	}
 	ctx, a := t.Context(), h.New(t)
 	b := h.Second(t, a)
-	want, err := a.CreateVersion(ctx, full("fraud", 1))
+	want, err := a.CreateVersion(ctx, full("fraud", 1), "")
 	require.NoError(t, err)
 	got, err := b.Version(ctx, "fraud", 1)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
-	second, err := b.CreateVersion(ctx, bare("fraud", 2))
+	second, err := b.CreateVersion(ctx, bare("fraud", 2), "")
 	require.NoError(t, err)
 	require.Equal(t, 2, second.Number)
-	_, err = b.MoveAlias(ctx, registry.Move{Name: "fraud", Alias: "champion", Time: at(1), To: 2}, 0)
+	_, err = b.Record(ctx, registry.Entry{Kind: registry.KindAlias, Name: "fraud", Alias: "champion", Time: at(1), To: 2}, 0)
 	require.NoError(t, err)
-	moved, err := a.MoveAlias(ctx, registry.Move{Name: "fraud", Alias: "champion", Time: at(2), To: 1}, 0)
+	moved, err := a.Record(ctx, registry.Entry{Kind: registry.KindAlias, Name: "fraud", Alias: "champion", Time: at(2), To: 1}, 0)
 	require.ErrorIs(t, err, registry.ErrConflict)
 	require.Equal(t, 2, moved.From)
 }
