@@ -51,22 +51,28 @@ func (l *locations) close() error {
 	return errors.Join(errs...)
 }
 
-// destination opens the place of served artifacts: s3://bucket/prefix,
+// The flags that name a place.
+const (
+	artifactsFlag = "artifacts-destination"
+	modelsFlag    = "models-destination"
+)
+
+// destination opens the place that a flag names: s3://bucket/prefix,
 // file:///path or a path.
-func (l *locations) destination(ctx context.Context, uri string) (tracking.Artifacts, error) {
+func (l *locations) destination(ctx context.Context, flag, uri string) (blob.Store, error) {
 	if strings.HasPrefix(uri, "s3://") {
-		return openS3(ctx, uri)
+		return openS3(ctx, uri, flag == modelsFlag)
 	}
 	path, ok := filePath(uri)
 	if !ok {
 		if strings.Contains(uri, "://") {
-			return nil, fmt.Errorf("--artifacts-destination %q: want a folder, file:///path or s3://bucket/prefix", uri)
+			return nil, fmt.Errorf("--%s %q: want a folder, file:///path or s3://bucket/prefix", flag, uri)
 		}
 		path = uri
 	}
 	files, err := dirblob.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("--artifacts-destination: %w", err)
+		return nil, fmt.Errorf("--%s: %w", flag, err)
 	}
 	l.closed = append(l.closed, files.Close)
 	return files, nil
@@ -93,7 +99,7 @@ func (l *locations) at(ctx context.Context, uri string) (tracking.Artifacts, err
 	if store != nil {
 		return store, nil
 	}
-	store, err := openS3(ctx, uri)
+	store, err := openS3(ctx, uri, false)
 	if err != nil {
 		return nil, err
 	}
@@ -111,13 +117,13 @@ func (l *locations) at(ctx context.Context, uri string) (tracking.Artifacts, err
 
 // openS3 takes credentials and region from where the AWS SDK finds them, and
 // the endpoint from the variables that upstream and the SDK read.
-func openS3(ctx context.Context, uri string) (tracking.Artifacts, error) {
+func openS3(ctx context.Context, uri string, races bool) (blob.Store, error) {
 	endpoint := os.Getenv("MLFLOW_S3_ENDPOINT_URL")
 	if endpoint == "" {
 		endpoint = os.Getenv("AWS_ENDPOINT_URL")
 	}
-	// Artifacts are put and read, and never created in a race.
-	return s3blob.Open(ctx, strings.TrimRight(uri, "/"), &s3blob.Options{Endpoint: endpoint, PathStyle: endpoint != "", SingleWriter: true})
+	// Artifacts are put and read, and never created in a race, as models are.
+	return s3blob.Open(ctx, strings.TrimRight(uri, "/"), &s3blob.Options{Endpoint: endpoint, PathStyle: endpoint != "", SingleWriter: !races})
 }
 
 // filePath gives the path of a file: URI.

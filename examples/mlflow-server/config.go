@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -21,6 +22,11 @@ type config struct {
 	backend     string // as tracking/sqlstore takes it
 	destination string // of proxied artifacts: a folder or s3://…; empty: not served
 	root        string // URI below which new experiments keep their files; empty: the proxy
+
+	models     string // where the registry keeps models: a folder or s3://…
+	hookKeys   string // file with the keys of webhooks' secrets
+	hookHTTP   bool
+	hookInside []netip.Prefix // networks that webhooks may reach
 
 	prefix  string
 	uiDir   string
@@ -65,6 +71,10 @@ func parse(args []string, getenv func(string) string, out io.Writer) (*config, e
 		"`URI` below which new experiments keep their files (default: mlflow-artifacts:/, which this server serves)")
 	destination := text([]string{"artifacts-destination"}, "MLFLOW_ARTIFACTS_DESTINATION", "./mlartifacts",
 		"where served artifacts are kept: a folder, file:///path or s3://bucket/prefix")
+	models := text([]string{"models-destination"}, "", "",
+		"where the model registry keeps its files: a folder, file:///path or s3://bucket/prefix (default: --artifacts-destination with -models behind it)")
+	hookKeys := text([]string{"webhook-keys"}, "", "", "`file` of 64 hex digits a line that encrypt the secrets of webhooks; the first encrypts, all decrypt")
+	inside := text([]string{"webhook-allow-networks"}, "", "", "comma-separated networks that webhooks may reach beside public addresses, like 10.20.0.0/16")
 	prefix := text([]string{"static-prefix"}, "MLFLOW_STATIC_PREFIX", "", "`path` under which everything is served as well, like /mlflow")
 	hosts := text([]string{"allowed-hosts"}, "MLFLOW_SERVER_ALLOWED_HOSTS", "",
 		"comma-separated Host headers to serve, * for any (default: local and private addresses)")
@@ -80,6 +90,7 @@ func parse(args []string, getenv func(string) string, out io.Writer) (*config, e
 	serveArtifacts := f.Bool("serve-artifacts", serve == "" || strings.EqualFold(serve, "true") || serve == "1", "serve artifacts (environment: MLFLOW_SERVE_ARTIFACTS)")
 	noServe := f.Bool("no-serve-artifacts", false, "leave artifacts to the clients, which need access to --default-artifact-root themselves")
 	c := &config{}
+	f.BoolVar(&c.hookHTTP, "webhook-allow-http", false, "let webhooks have URLs that begin with http")
 	f.DurationVar(&c.retention, "retention", 0, "time after which deleted experiments, runs and models are removed for good with their files, like 720h; 0 is never")
 	f.DurationVar(&c.traceRetention, "trace-retention", 0, "time after which traces are removed for good; 0 is never")
 	f.DurationVar(&c.grace, "grace", 30*time.Second, "time that requests have to finish when the server is told to stop")
@@ -114,6 +125,18 @@ func parse(args []string, getenv func(string) string, out io.Writer) (*config, e
 	}
 	if *serveArtifacts && !*noServe {
 		c.destination = *destination
+	}
+	c.hookKeys = *hookKeys
+	for _, item := range list(*inside) {
+		network, err := netip.ParsePrefix(item)
+		check(err == nil, "--webhook-allow-networks: %q is no network", item)
+		c.hookInside = append(c.hookInside, network)
+	}
+	if c.models = *models; c.models == "" {
+		c.models = strings.TrimRight(*destination, "/") + "-models"
+		// A bucket's name must not change with it.
+		rest, bucket := strings.CutPrefix(strings.TrimRight(*destination, "/"), "s3://")
+		check(!bucket || strings.Contains(rest, "/"), "--artifacts-destination is a whole bucket: say where models are kept with --models-destination")
 	}
 	if c.root, err = artifactRoot(*root, c.destination != ""); err != nil {
 		faults = append(faults, fmt.Errorf("--default-artifact-root: %w", err))

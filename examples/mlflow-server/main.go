@@ -5,9 +5,9 @@
 //
 // It takes the flags and the environment variables of "mlflow server" by the
 // same names. It is an example to copy: what it wires together are packages
-// tracking/mlflow (the handler), tracking/sqlstore (SQLite or PostgreSQL) and
-// dataset/blob (artifacts in a folder or on S3), and each wire is a place to
-// change something. See README.md beside it.
+// tracking/mlflow and registry/mlflow (the handlers), tracking/sqlstore and
+// registry/sqlstore (SQLite or PostgreSQL), registry/webhook and dataset/blob
+// (files in a folder or on S3), and each wire is a place to change something. See README.md beside it.
 package main
 
 import (
@@ -71,16 +71,21 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		OpenArtifacts: places.at, Prefix: cfg.prefix, AllowedHosts: cfg.hosts, AllowedOrigins: cfg.origins, Logger: log,
 	}
 	if cfg.destination != "" {
-		if opts.Artifacts, err = places.destination(ctx, cfg.destination); err != nil {
+		if opts.Artifacts, err = places.destination(ctx, artifactsFlag, cfg.destination); err != nil {
 			return err
 		}
 	}
 	if cfg.uiDir != "" {
 		opts.UIDir = os.DirFS(cfg.uiDir)
 	}
-	if err := protect(cfg, opts, log); err != nil {
+	if err := protect(cfg, opts); err != nil {
 		return err
 	}
+	models, err := openModels(ctx, cfg, store, opts, places)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, models.close(cfg.grace)) }()
 	handler, err := mlflow.NewHandler(store, opts)
 	if err != nil {
 		return err
@@ -94,6 +99,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := models.hooks.Start(); err != nil {
+		return err
+	}
 	log.Info("serving", "url", "http://"+listener.Addr().String()+cfg.prefix, "ready after", time.Since(began).Round(time.Millisecond).String())
 
 	// Everything that works in the background ends before the store is closed.
@@ -102,7 +110,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop()
-	wg.Go(func() { retain(background, cfg, client, m, log) })
+	wg.Go(func() {
+		retain(background, cfg, client, m, log, func(ctx context.Context) error { return forget(ctx, opts.Auth, store) })
+	})
 
 	return serve(ctx, listener, mux, cfg, log)
 }

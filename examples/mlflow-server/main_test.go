@@ -168,6 +168,8 @@ func TestServerKeepsEverything(t *testing.T) {
 		require.Contains(t, get(t, s.url+"/api/2.0/mlflow/artifacts/list?run_id="+string(run.ID())), `"a.txt"`)
 		require.Equal(t, "by the client itself", get(t, s.url+"/get-artifact?path=a.txt&run_id="+string(run.ID())))
 	})
+	t.Run("models", func(t *testing.T) { testModels(t, program) })
+	t.Run("users of models", func(t *testing.T) { testModelUsers(t, program) })
 	t.Run("basic-auth", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -11,8 +12,9 @@ import (
 // pause is the time between two looks for what is old enough to go.
 const pause = time.Hour
 
-// retain removes for good what the flags say, until ctx ends.
-func retain(ctx context.Context, cfg *config, client *tracking.Client, m *metrics, log *slog.Logger) {
+// retain removes for good what the flags say, until ctx ends. After each look
+// that removed something it calls after.
+func retain(ctx context.Context, cfg *config, client *tracking.Client, m *metrics, log *slog.Logger, after func(context.Context) error) {
 	if cfg.retention == 0 && cfg.traceRetention == 0 {
 		return
 	}
@@ -25,6 +27,9 @@ func retain(ctx context.Context, cfg *config, client *tracking.Client, m *metric
 	for {
 		report, err := client.Purge(ctx, opts)
 		m.tell(report)
+		if report != (tracking.PurgeReport{}) {
+			err = errors.Join(err, after(ctx))
+		}
 		switch {
 		case ctx.Err() != nil:
 			return

@@ -2,24 +2,22 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 
 	"github.com/millwright-ml/millwright/tracking"
 	"github.com/millwright-ml/millwright/tracking/mlflow"
 )
 
 // protect makes the handler ask who somebody is when the flags say so.
-func protect(cfg *config, opts *mlflow.Options, log *slog.Logger) error {
+func protect(cfg *config, opts *mlflow.Options) error {
 	if !cfg.auth {
 		return nil
 	}
@@ -34,18 +32,19 @@ func protect(cfg *config, opts *mlflow.Options, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", cfg.users, err)
 	}
-	opts.Authorize = auth.Authorize
-	var mu sync.Mutex
-	opts.Created = func(r *http.Request, id tracking.ExperimentID) {
-		auth.Created(r, id)
-		// Who made an experiment must still manage it after a restart.
-		mu.Lock()
-		defer mu.Unlock()
-		if err := writeUsers(cfg.users, auth.Config()); err != nil {
-			log.Error("users", "error", err)
-		}
-	}
+	// A change is answered when it is on the disk, so that no kill -9 takes it
+	// back, and a restart finds everyone with what they may do.
+	auth.Changed = func(users mlflow.AuthConfig) error { return writeUsers(cfg.users, users) }
+	opts.Auth = auth
 	return nil
+}
+
+// forget ends the permissions for experiments that were removed for good.
+func forget(ctx context.Context, auth *mlflow.Auth, store tracking.Store) error {
+	if auth == nil {
+		return nil
+	}
+	return auth.Sweep(ctx, store)
 }
 
 func readUsers(path string) (mlflow.AuthConfig, error) {
@@ -77,26 +76,42 @@ func firstAdmin(cfg *config) (mlflow.AuthConfig, error) {
 	return users, writeUsers(cfg.users, users)
 }
 
-// writeUsers replaces the file in one step.
-func writeUsers(path string, users mlflow.AuthConfig) (err error) {
+// writeUsers replaces the file in one step: whenever the machine stops, the
+// file has the users of before or of after.
+func writeUsers(path string, users mlflow.AuthConfig) error {
 	data, err := json.MarshalIndent(users, "", "  ")
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".users-*") // readable by its owner only
+	// A link stays one, to a file that is replaced.
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	next := path + ".new" // one left by a stop on the way is overwritten
+	if err := writeFile(next, append(data, '\n')); err != nil {
+		return errors.Join(err, os.Remove(next))
+	}
+	if err := os.Rename(next, path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(append(data, '\n'))
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// writeFile writes a file that only its owner may read, down to the disk.
+func writeFile(path string, data []byte) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // hash prints what a file of users has for a password, which is read from in,

@@ -124,14 +124,17 @@ var table = &archtest.Table{
 		"tracking/trackingtest": {Own: []string{"tracking", "tracking/search"}},
 		"tracking/sqlstore":     {Own: []string{"tracking", "tracking/search", "internal/sqldb", "internal/sqlsearch"}, Link: databases},
 		"tracking/mlflow": {
-			Own: []string{"tracking", "tracking/search", "internal/mlflowapi", "internal/httperr"}, Link: otlp,
+			Own: []string{"tracking", "tracking/search", "internal/mlflowapi", "internal/mlflowhttp", "internal/mlflowclient"}, Link: otlp,
 		},
 		"tracking/sysmetrics":   {Own: []string{"tracking"}},
 		"tracking/tensorboard":  {Own: []string{"tracking"}},
 		"registry":              {},
 		"registry/registrytest": {Own: []string{"registry", "registry/webhook", "tracking/search"}, Link: testify},
-		"registry/webhook":      {Own: []string{"registry"}},
-		"registry/sqlstore":     {Own: []string{"registry", "registry/webhook", "tracking/search", "internal/sqldb", "internal/sqlsearch"}, Link: databases},
+		"registry/mlflow": {
+			Own: []string{"registry", "registry/webhook", "tracking", "internal/mlflowapi", "internal/mlflowhttp", "internal/mlflowclient"},
+		},
+		"registry/webhook":  {Own: []string{"registry"}},
+		"registry/sqlstore": {Own: []string{"registry", "registry/webhook", "tracking/search", "internal/sqldb", "internal/sqlsearch"}, Link: databases},
 
 		"train":       {Own: []string{"tracking"}},
 		"train/local": {Own: []string{"train"}},
@@ -145,17 +148,23 @@ var table = &archtest.Table{
 		"monitor/inferlog":   {Own: []string{"monitor", "dataset"}, Link: arrow},
 		"monitor/promexport": {Own: []string{"monitor", "dataset/profile"}, Link: prometheus},
 
-		"internal/archtest":  {},
-		"internal/errs":      {},
-		"internal/httperr":   {},
-		"internal/mlflowapi": {},
-		"internal/pgtest":    {},
-		"internal/sqldb":     {Link: databases},
-		"internal/sqlsearch": {Own: []string{"tracking/search", "internal/sqldb"}, Link: databases},
+		"internal/archtest":     {},
+		"internal/errs":         {},
+		"internal/httperr":      {},
+		"internal/mlflowapi":    {},
+		"internal/mlflowclient": {Own: []string{"internal/mlflowapi"}},
+		"internal/mlflowhttp":   {Own: []string{"internal/mlflowapi", "internal/httperr"}},
+		"internal/pgtest":       {},
+		"internal/sqldb":        {Link: databases},
+		"internal/sqlsearch":    {Own: []string{"tracking/search", "internal/sqldb"}, Link: databases},
 
 		"examples/quickstart": {
 			Own:  []string{"public"},
 			Link: slices.Concat(arrow, databases, prometheus),
+		},
+		"examples/promote": {
+			Own:  []string{"public"},
+			Link: databases,
 		},
 		"examples/mlflow-server": {
 			Own:  []string{"public"},

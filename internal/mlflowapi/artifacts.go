@@ -66,11 +66,12 @@ type AbortMultipartUpload struct {
 	UploadID string `json:"upload_id" api:"required"`
 }
 
-// PresignedDownload answers GET mlflow-artifacts/presigned.
+// PresignedDownload answers GET mlflow-artifacts/presigned. Clients fetch a file
+// without a size whole, from the server.
 type PresignedDownload struct {
 	URL      string            `json:"url"`
 	Headers  map[string]string `json:"headers"`
-	FileSize int64             `json:"file_size"`
+	FileSize *int64            `json:"file_size,omitempty"`
 }
 
 // CreatePresignedURL is the request of POST artifacts/presigned-upload-url and

@@ -1,8 +1,7 @@
 package mlflow
 
 import (
-	"errors"
-
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -17,6 +16,9 @@ const (
 	Create  Verb = "create" // make an experiment, which has no ID yet
 	Write   Verb = "write"
 	Delete  Verb = "delete" // delete or restore
+	Manage  Verb = "manage" // give and take permissions
+	// Administer is what only admins may do: to make, list and change users.
+	Administer Verb = "administer"
 )
 
 // Action is what a request is about to do.
@@ -33,7 +35,7 @@ type Action struct {
 var (
 	// ErrUnauthenticated: the request does not say who sent it, or not in a
 	// way that can be believed. The answer is 401.
-	ErrUnauthenticated = errors.New("mlflow: unauthenticated")
+	ErrUnauthenticated = mlflowhttp.ErrUnauthenticated
 	// ErrDenied: who sent the request may not do this. The answer is 403.
-	ErrDenied = errors.New("mlflow: permission denied")
+	ErrDenied = mlflowhttp.ErrDenied
 )

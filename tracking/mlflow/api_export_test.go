@@ -1,5 +1,7 @@
 package mlflow
 
+import "github.com/millwright-ml/millwright/internal/mlflowhttp"
+
 // RouteInfo is a row of the route table.
 type RouteInfo struct {
 	Method, Path string
@@ -9,9 +11,9 @@ type RouteInfo struct {
 
 // Routes returns the route table.
 func (h *Handler) Routes() []RouteInfo {
-	list := make([]RouteInfo, 0, len(h.router.table))
-	for i := range h.router.table {
-		rt := &h.router.table[i]
+	list := make([]RouteInfo, 0, len(h.table))
+	for i := range h.table {
+		rt := &h.table[i]
 		list = append(list, RouteInfo{Method: rt.method, Path: rt.path, Mark: string(rt.mark), Public: rt.verb == public})
 	}
 	return list
@@ -32,7 +34,7 @@ func CheckRoutes(change func(method, path *string, serve, scope, verb *bool)) er
 	if hasVerb {
 		rt.verb = Read
 	}
-	return new(router).add([]route{rt, {method: "GET", path: "y", mark: core, verb: Read, scope: wholeServer, serve: notImplemented}})
+	return addRoutes(new(mlflowhttp.Router[route]), []route{rt, {method: "GET", path: "y", mark: core, verb: Read, scope: wholeServer, serve: notImplemented}})
 }
 
 // ParseGraphQL parses a document and reports its fault.
@@ -43,6 +45,9 @@ func ParseGraphQL(src string) error {
 
 // HostAllowed applies the rules of Options.AllowedHosts.
 func HostAllowed(allowed []string, host string) bool {
-	rules := newHostRules(allowed)
-	return rules.allow(host)
+	peers := mlflowhttp.NewPeers(allowed, nil)
+	return peers.AllowsHost(host)
 }
+
+// HashQuickly makes new passwords cheap.
+func (a *Auth) HashQuickly() { a.rounds = minPasswordRounds }

@@ -341,4 +341,16 @@ func TestRegistryIsMounted(t *testing.T) {
 	run := a.run("0")
 	answer := a.ok("POST", "/graphql", `{"query":"query Q($d:X){mlflowGetRun(input:$d){run{modelVersions{name version creationTimestamp status}}}}","variables":{"d":{"runId":"`+run+`"}}}`)
 	require.Equal(t, `{"data":{"mlflowGetRun":{"run":{"modelVersions":[{"name":"m","version":"3","creationTimestamp":"5","status":"READY"}]}}},"errors":null}`, answer)
+	answer = a.ok("POST", "/graphql", `{"query":"{mlflowSearchModelVersions(input:{filter:\"name = 'm'\",maxResults:5}){apiError{code}modelVersions{name version}nextPageToken}}"}`)
+	require.Equal(t, `{"data":{"mlflowSearchModelVersions":{"apiError":null,"modelVersions":[{"name":"m","version":"3"}],"nextPageToken":null}},"errors":null}`, answer)
+
+	seen = nil
+	a.ok("GET", "/api/2.0/mlflow-artifacts/artifacts?path=model-registry/m/3", "")
+	a.ok("GET", "/api/2.0/mlflow-artifacts/artifacts/model-registry/m/3/MLmodel", "")
+	require.Equal(t, []string{"GET /api/2.0/mlflow-artifacts/artifacts", "GET /api/2.0/mlflow-artifacts/artifacts/model-registry/m/3/MLmodel"}, seen)
+	require.JSONEq(t, `{"url":"/api/2.0/mlflow-artifacts/artifacts/model-registry/m/3/MLmodel","headers":{}}`,
+		a.ok("GET", "/api/2.0/mlflow-artifacts/presigned/model-registry/m/3/MLmodel", ""), "without a size clients ask the server")
+	a.fails(501, "NOT_IMPLEMENTED", "POST", "/api/2.0/mlflow-artifacts/mpu/create/model-registry/m/3", `{"path":"MLmodel","num_parts":1}`)
+	status, _ := a.do("PUT", "/api/2.0/mlflow-artifacts/artifacts/model-registry/m/3/MLmodel", "x")
+	require.Equal(t, 405, status, "nobody writes to a version")
 }

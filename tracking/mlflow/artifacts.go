@@ -11,6 +11,7 @@ import (
 
 	"github.com/millwright-ml/millwright/internal/errs"
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -25,10 +26,13 @@ func (h *Handler) artifactRoutes() []route {
 		if err != nil {
 			return nil, err
 		}
+		if h.ofRegistry(m.Path) && h.registryAsks() {
+			return nil, nil
+		}
 		return ownerOfKey(m.Path), nil
 	}
 	return []route{
-		{method: http.MethodGet, path: proxied, mark: core, verb: Read, scope: ofList, serve: rpc(h.listProxied)},
+		{method: http.MethodGet, path: proxied, mark: core, verb: Read, scope: ofList, serve: h.listOrRegistry},
 		{method: http.MethodGet, path: file, mark: core, verb: Read, scope: byKey, serve: h.getProxied},
 		{method: http.MethodPut, path: file, mark: core, verb: Write, scope: byKey, serve: h.putProxied},
 		{method: http.MethodDelete, path: file, mark: common, verb: Delete, scope: byKey, serve: h.deleteProxied},
@@ -51,7 +55,7 @@ func (h *Handler) artifactRoutes() []route {
 }
 
 // byKey is the scope of a route whose path names an artifact of the proxy.
-func byKey(c *call) ([]tracking.ExperimentID, error) { return ownerOfKey(c.path("path")), nil }
+func byKey(c *call) ([]tracking.ExperimentID, error) { return ownerOfKey(c.Path("path")), nil }
 
 // ownerOfKey returns the experiment below whose default location a key is: the
 // first segment is its id. Keys elsewhere are those of the whole server, as
@@ -66,7 +70,7 @@ func ownerOfKey(key string) []tracking.ExperimentID {
 
 // queryRun returns the run that the arguments of the URL name.
 func queryRun(c *call) (tracking.RunID, error) {
-	query, err := queryOf(c.r)
+	query, err := mlflowhttp.Query(c.R)
 	if err != nil {
 		return "", err
 	}
@@ -84,7 +88,7 @@ func byQueryRun(c *call) ([]tracking.ExperimentID, error) {
 	if err != nil {
 		return nil, err
 	}
-	exp, err := c.h.experimentOfRun(c.ctx(), id)
+	exp, err := c.h.experimentOfRun(c.Ctx(), id)
 	return []tracking.ExperimentID{exp}, err
 }
 
@@ -99,9 +103,9 @@ func byPresigned(c *call) ([]tracking.ExperimentID, error) {
 	}
 	var exp tracking.ExperimentID
 	if m.RunID != "" {
-		exp, err = c.h.experimentOfRun(c.ctx(), tracking.RunID(m.RunID))
+		exp, err = c.h.experimentOfRun(c.Ctx(), tracking.RunID(m.RunID))
 	} else {
-		exp, err = c.h.experimentOfModel(c.ctx(), tracking.ModelID(m.ModelID))
+		exp, err = c.h.experimentOfModel(c.Ctx(), tracking.ModelID(m.ModelID))
 	}
 	return []tracking.ExperimentID{exp}, err
 }
@@ -114,7 +118,7 @@ type folder struct {
 	base  string // "" or without a slash at the end
 }
 
-// key returns the key of a path that checkArtifactPath accepts.
+// key returns the key of a path that mlflowhttp.CheckPath accepts.
 func (f folder) key(path string) string {
 	if f.base == "" {
 		return path
@@ -149,7 +153,7 @@ func (h *Handler) folderAt(ctx context.Context, location string) (folder, error)
 		}
 		base, err := tracking.ArtifactKey(location)
 		if err == nil && base != "" {
-			err = checkArtifactPath(base)
+			err = mlflowhttp.CheckPath(base)
 		}
 		return folder{store: store, base: base}, err
 	}
@@ -197,5 +201,5 @@ func artifactError(err error, path string) error {
 }
 
 func noArtifact(path string) error {
-	return mlflowapi.Errorf(mlflowapi.CodeNotFound, "No such artifact: '%s'", printable(path))
+	return mlflowapi.Errorf(mlflowapi.CodeNotFound, "No such artifact: '%s'", mlflowhttp.Printable(path))
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 )
 
 const (
@@ -80,7 +81,7 @@ func (f folder) exists(ctx context.Context, dir string) (bool, error) {
 
 // page lists a folder of a run or a logged model, with paths below its root.
 func (f folder) page(ctx context.Context, root, dir, token string) (*mlflowapi.ListArtifactsResponse, error) {
-	dir, err := checkArtifactDir(dir)
+	dir, err := mlflowhttp.CheckDir(dir)
 	if err != nil {
 		return nil, err
 	}

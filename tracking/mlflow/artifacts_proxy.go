@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 )
 
 const (
@@ -18,22 +19,36 @@ const (
 	deleteBatch = 1000
 )
 
+// listOrRegistry lists a folder of the proxy. The files of registered versions
+// are listed by the registry, which asks for rights of its own.
+func (h *Handler) listOrRegistry(c *call) error {
+	m, err := message[mlflowapi.ListProxiedArtifacts](c)
+	if err != nil {
+		return err
+	}
+	if h.ofRegistry(m.Path) {
+		h.opts.Registry.ServeHTTP(c.W, c.R)
+		return nil
+	}
+	return rpc(h.listProxied)(c)
+}
+
 func (h *Handler) listProxied(c *call, m *mlflowapi.ListProxiedArtifacts) (any, error) {
 	store, err := h.proxy()
 	if err != nil {
 		return nil, err
 	}
-	dir, err := checkArtifactDir(m.Path)
+	dir, err := mlflowhttp.CheckDir(m.Path)
 	if err != nil {
 		return nil, err
 	}
-	files, more, err := folder{store: store}.list(c.ctx(), dir, "")
+	files, more, err := folder{store: store}.list(c.Ctx(), dir, "")
 	if err != nil {
 		return nil, err
 	}
 	if more {
 		// The protocol has no next page here, and half a list is a wrong one.
-		return nil, mlflowapi.Errorf(mlflowapi.CodeInvalid, "'%s' has more than %d entries.", printable(dir), maxFiles)
+		return nil, mlflowapi.Errorf(mlflowapi.CodeInvalid, "'%s' has more than %d entries.", mlflowhttp.Printable(dir), maxFiles)
 	}
 	return &mlflowapi.ListArtifactsResponse{Files: files}, nil
 }
@@ -43,7 +58,7 @@ func (h *Handler) getProxied(c *call) error {
 	if err != nil {
 		return err
 	}
-	return folder{store: store}.send(c, c.path("path"))
+	return folder{store: store}.send(c, c.Path("path"))
 }
 
 func (h *Handler) putProxied(c *call) error {
@@ -51,24 +66,24 @@ func (h *Handler) putProxied(c *call) error {
 	if err != nil {
 		return err
 	}
-	return folder{store: store}.receive(c, c.path("path"))
+	return folder{store: store}.receive(c, c.Path("path"))
 }
 
 // receive stores the body of a request as a file.
 func (f folder) receive(c *call, file string) error {
-	if err := checkArtifactPath(file); err != nil {
+	if err := mlflowhttp.CheckPath(file); err != nil {
 		return err
 	}
 	body := newUpload(c)
 	defer body.end()
-	err := f.store.Put(c.ctx(), f.key(file), body, c.r.ContentLength)
+	err := f.store.Put(c.Ctx(), f.key(file), body, c.R.ContentLength)
 	if err != nil && body.err != nil {
 		return body.fault()
 	}
 	if err != nil {
 		return artifactError(err, file)
 	}
-	return c.send(http.StatusOK, []byte("{}"))
+	return c.Send(http.StatusOK, []byte("{}"))
 }
 
 // upload is the body of a request that must keep coming.
@@ -80,7 +95,7 @@ type upload struct {
 }
 
 func newUpload(c *call) *upload {
-	return &upload{c: c, control: http.NewResponseController(c.w)}
+	return &upload{c: c, control: http.NewResponseController(c.W)}
 }
 
 // Read implements io.Reader.
@@ -89,7 +104,7 @@ func (u *upload) Read(p []byte) (int, error) {
 		u.until = now.Add(stallTime)
 		_ = u.control.SetReadDeadline(u.until) // a writer that knows none leaves them to its server
 	}
-	n, err := u.c.r.Body.Read(p)
+	n, err := u.c.R.Body.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
 		u.err = err
 	}
@@ -103,7 +118,7 @@ func (u *upload) fault() error {
 	if _, ok := errors.AsType[*http.MaxBytesError](u.err); ok {
 		return u.err
 	}
-	if err := u.c.ctx().Err(); err != nil {
+	if err := u.c.Ctx().Err(); err != nil {
 		return err
 	}
 	return mlflowapi.Errorf(mlflowapi.CodeBadRequest, "The request body ended early or came too slowly; nothing was stored.")
@@ -114,17 +129,17 @@ func (h *Handler) deleteProxied(c *call) error {
 	if err != nil {
 		return err
 	}
-	file, err := checkArtifactDir(c.path("path"))
+	file, err := mlflowhttp.CheckDir(c.Path("path"))
 	if err != nil {
 		return err
 	}
 	if file == "" {
 		return mlflowapi.Errorf(mlflowapi.CodeInvalid, "Invalid path: the root cannot be deleted.")
 	}
-	if err := (folder{store: store}).remove(c.ctx(), file); err != nil {
+	if err := (folder{store: store}).remove(c.Ctx(), file); err != nil {
 		return err
 	}
-	return c.send(http.StatusOK, []byte("{}"))
+	return c.Send(http.StatusOK, []byte("{}"))
 }
 
 // remove deletes a file, or a folder with all that is in it. Nothing there is

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -15,21 +16,21 @@ const maxUpload = 10 << 20
 
 // folderOfRun opens the artifacts of a run.
 func (h *Handler) folderOfRun(c *call, id tracking.RunID) (folder, string, error) {
-	run, err := h.run(c.ctx(), id)
+	run, err := h.run(c.Ctx(), id)
 	if err != nil {
 		return folder{}, "", err
 	}
-	f, err := h.folderAt(c.ctx(), run.ArtifactURI)
+	f, err := h.folderAt(c.Ctx(), run.ArtifactURI)
 	return f, run.ArtifactURI, err
 }
 
 // folderOfModel opens the artifacts of a logged model.
 func (h *Handler) folderOfModel(c *call, id tracking.ModelID) (folder, string, error) {
-	m, err := h.model(c.ctx(), id, false)
+	m, err := h.model(c.Ctx(), id, false)
 	if err != nil {
 		return folder{}, "", err
 	}
-	f, err := h.folderAt(c.ctx(), m.ArtifactURI)
+	f, err := h.folderAt(c.Ctx(), m.ArtifactURI)
 	return f, m.ArtifactURI, err
 }
 
@@ -41,7 +42,7 @@ func (h *Handler) listOfRun(c *call, m *mlflowapi.ListArtifacts) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return answer(f.page(c.ctx(), root, m.Path, m.PageToken))
+	return answer(f.page(c.Ctx(), root, m.Path, m.PageToken))
 }
 
 // answer is a message with its error as rpc wants them: a nil pointer in an
@@ -71,7 +72,7 @@ func (h *Handler) getOfRun(c *call) error {
 
 // queryPath returns a required argument of the URL that is a path.
 func queryPath(c *call, name string) (string, error) {
-	query, err := queryOf(c.r)
+	query, err := mlflowhttp.Query(c.R)
 	if err != nil {
 		return "", err
 	}
@@ -79,7 +80,7 @@ func queryPath(c *call, name string) (string, error) {
 	if path == "" {
 		return "", mlflowapi.Errorf(mlflowapi.CodeBadRequest, "Request must include the \"%s\" query parameter.", name)
 	}
-	return path, checkArtifactPath(path)
+	return path, mlflowhttp.CheckPath(path)
 }
 
 // uploadOfRun is how the UI stores small files. Its arguments are in the URL,
@@ -93,12 +94,12 @@ func (h *Handler) uploadOfRun(c *call) error {
 	if err != nil {
 		return err
 	}
-	if c.r.ContentLength > maxUpload {
+	if c.R.ContentLength > maxUpload {
 		return errUploadTooLarge
 	}
 	body := newUpload(c)
 	defer body.end()
-	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, maxUpload)
+	c.R.Body = http.MaxBytesReader(c.W, c.R.Body, maxUpload)
 	data, err := io.ReadAll(body)
 	switch {
 	case err != nil:
@@ -109,31 +110,31 @@ func (h *Handler) uploadOfRun(c *call) error {
 	case len(data) == 0:
 		return mlflowapi.Errorf(mlflowapi.CodeInvalid, "Request must specify data.")
 	}
-	run, err := h.run(c.ctx(), id)
+	run, err := h.run(c.Ctx(), id)
 	if err != nil {
 		return err
 	}
 	if run.Deleted {
 		return mlflowapi.Errorf(mlflowapi.CodeInvalid, "The run %s must be in the 'active' state. Current state is deleted.", run.ID)
 	}
-	f, err := h.folderAt(c.ctx(), run.ArtifactURI)
+	f, err := h.folderAt(c.Ctx(), run.ArtifactURI)
 	if err != nil {
 		return err
 	}
-	if err := f.store.Put(c.ctx(), f.key(path), bytes.NewReader(data), int64(len(data))); err != nil {
+	if err := f.store.Put(c.Ctx(), f.key(path), bytes.NewReader(data), int64(len(data))); err != nil {
 		return artifactError(err, path)
 	}
-	return c.send(http.StatusOK, nil)
+	return c.Send(http.StatusOK, nil)
 }
 
 var errUploadTooLarge = mlflowapi.Errorf(mlflowapi.CodeInvalid, "Artifact size is too large. Max size is 10MB.")
 
 func (h *Handler) listOfModel(c *call, m *mlflowapi.ListLoggedModelArtifacts) (any, error) {
-	f, root, err := h.folderOfModel(c, tracking.ModelID(c.path("model_id")))
+	f, root, err := h.folderOfModel(c, tracking.ModelID(c.Path("model_id")))
 	if err != nil {
 		return nil, err
 	}
-	return answer(f.page(c.ctx(), root, m.ArtifactDirectoryPath, m.PageToken))
+	return answer(f.page(c.Ctx(), root, m.ArtifactDirectoryPath, m.PageToken))
 }
 
 func (h *Handler) getOfModel(c *call) error {
@@ -141,7 +142,7 @@ func (h *Handler) getOfModel(c *call) error {
 	if err != nil {
 		return err
 	}
-	f, _, err := h.folderOfModel(c, tracking.ModelID(c.path("model_id")))
+	f, _, err := h.folderOfModel(c, tracking.ModelID(c.Path("model_id")))
 	if err != nil {
 		return err
 	}
@@ -154,9 +155,9 @@ func (h *Handler) locationOf(c *call, m *mlflowapi.CreatePresignedURL) (string, 
 		return "", errOneOwner
 	}
 	if m.RunID != "" {
-		run, err := h.run(c.ctx(), tracking.RunID(m.RunID))
+		run, err := h.run(c.Ctx(), tracking.RunID(m.RunID))
 		return run.ArtifactURI, err
 	}
-	model, err := h.model(c.ctx(), tracking.ModelID(m.ModelID), false)
+	model, err := h.model(c.Ctx(), tracking.ModelID(m.ModelID), false)
 	return model.ArtifactURI, err
 }

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"mime"
 	"net/http"
 	"path"
 	"strings"
 	"time"
 
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -20,74 +20,34 @@ import (
 // is streamed, and always offered for saving: a page that someone logged must
 // not run as one of this server.
 func (f folder) send(c *call, file string) error {
-	if err := checkArtifactPath(file); err != nil {
+	if err := mlflowhttp.CheckPath(file); err != nil {
 		return err
 	}
 	key := f.key(file)
-	info, err := f.store.Stat(c.ctx(), key)
+	info, err := f.store.Stat(c.Ctx(), key)
 	if errors.Is(err, fs.ErrNotExist) {
-		dir, listErr := f.exists(c.ctx(), file)
+		dir, listErr := f.exists(c.Ctx(), file)
 		if listErr != nil {
 			return listErr
 		}
 		if dir {
-			return mlflowapi.Errorf(mlflowapi.CodeInvalid, "Artifact path refers to a directory, not a file: '%s'", printable(file))
+			return mlflowapi.Errorf(mlflowapi.CodeInvalid, "Artifact path refers to a directory, not a file: '%s'", mlflowhttp.Printable(file))
 		}
 	}
 	if err != nil {
 		return artifactError(err, file)
 	}
-	attachment(c.w.Header(), path.Base(file))
-	if strings.Contains(c.r.Header.Get("Range"), ",") {
-		c.r.Header.Del("Range") // each range would be a request of its own to the store
+	mlflowhttp.Attachment(c.W.Header(), path.Base(file))
+	if strings.Contains(c.R.Header.Get("Range"), ",") {
+		c.R.Header.Del("Range") // each range would be a request of its own to the store
 	}
-	body := &fileReader{ctx: c.ctx(), store: f.store, key: key, size: info.Size()}
+	body := &fileReader{ctx: c.Ctx(), store: f.store, key: key, size: info.Size()}
 	defer body.close()
-	http.ServeContent(c.w, c.r, "", info.ModTime().Truncate(time.Second), body)
-	if body.err != nil && c.ctx().Err() == nil {
-		c.h.log.WarnContext(c.ctx(), "mlflow: sending an artifact broke off", "key", key, "error", body.err)
+	http.ServeContent(c.W, c.R, "", info.ModTime().Truncate(time.Second), body)
+	if body.err != nil && c.Ctx().Err() == nil {
+		c.h.log.WarnContext(c.Ctx(), "mlflow: sending an artifact broke off", "key", key, "error", body.err)
 	}
 	return nil
-}
-
-// attachment sets the headers of a file for saving.
-func attachment(header http.Header, name string) {
-	header.Set("Content-Type", contentType(name))
-	header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
-	header.Set("Content-Security-Policy", "sandbox; default-src 'none'")
-	header.Set("Cache-Control", "no-cache")
-}
-
-// textExtensions are the files that MLflow's UI shows as text, whatever else
-// they are.
-const textExtensions = " txt log err cfg conf cnf cf ini properties prop hocon toml yaml yml xml json js py py3 csv tsv md rst ipynb MLmodel MLproject "
-
-// contentTypes are the types of other files. It is a table of its own since
-// that of package mime depends on the machine.
-var contentTypes = map[string]string{
-	"html": "text/html", "htm": "text/html", "css": "text/css",
-	"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "gif": "image/gif", "svg": "image/svg+xml",
-	"webp": "image/webp", "bmp": "image/bmp", "tif": "image/tiff", "tiff": "image/tiff", "ico": "image/vnd.microsoft.icon",
-	"mp3": "audio/mpeg", "wav": "audio/x-wav", "ogg": "audio/ogg", "flac": "audio/flac",
-	"mp4": "video/mp4", "webm": "video/webm", "mov": "video/quicktime", "avi": "video/x-msvideo", "mpeg": "video/mpeg",
-	"pdf": "application/pdf", "zip": "application/zip", "tar": "application/x-tar", "gz": "application/gzip",
-	"mjs": "text/javascript", "wasm": "application/wasm", "doc": "application/msword", "xls": "application/vnd.ms-excel",
-	"geojson": "application/geo+json", "h5": "application/x-hdf5", "hdf5": "application/x-hdf5", "sh": "application/x-sh",
-}
-
-// contentType tells a file's type by its name.
-func contentType(name string) string {
-	ext := strings.TrimPrefix(path.Ext(name), ".")
-	if ext == "" {
-		ext = name
-	}
-	if strings.Contains(textExtensions, " "+ext+" ") {
-		return "text/plain"
-	}
-	if t, ok := contentTypes[strings.ToLower(ext)]; ok {
-		return t
-	}
-	return "application/octet-stream"
 }
 
 // fileReader reads an artifact from where it was seeked to. It opens the file

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -115,7 +116,7 @@ func (h *Handler) createAssessment(c *call, m *mlflowapi.AssessmentMessage) (any
 	if err != nil {
 		return nil, err
 	}
-	t, err := h.trace(c.ctx(), c.path("trace_id"), false)
+	t, err := h.trace(c.Ctx(), c.Path("trace_id"), false)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +143,7 @@ func (h *Handler) putAssessment(c *call, a tracking.Assessment) (any, error) {
 	if err := a.Validate(); err != nil {
 		return nil, err
 	}
-	stored, err := h.traces.PutAssessment(c.ctx(), a)
+	stored, err := h.traces.PutAssessment(c.Ctx(), a)
 	if err != nil {
 		return nil, err
 	}
@@ -150,16 +151,16 @@ func (h *Handler) putAssessment(c *call, a tracking.Assessment) (any, error) {
 }
 
 func noAssessment(id string, trace tracking.TraceID) error {
-	return mlflowapi.Errorf(mlflowapi.CodeNotFound, "Assessment with ID '%s' not found for trace '%s'", printable(id), trace)
+	return mlflowapi.Errorf(mlflowapi.CodeNotFound, "Assessment with ID '%s' not found for trace '%s'", mlflowhttp.Printable(id), trace)
 }
 
 // assessment returns the assessment that the path names.
 func (h *Handler) assessment(c *call) (tracking.Assessment, error) {
-	t, err := h.trace(c.ctx(), c.path("trace_id"), false)
+	t, err := h.trace(c.Ctx(), c.Path("trace_id"), false)
 	if err != nil {
 		return tracking.Assessment{}, err
 	}
-	id := c.path("assessment_id")
+	id := c.Path("assessment_id")
 	for i := range t.Assessments {
 		if t.Assessments[i].ID == id {
 			return t.Assessments[i], nil
@@ -173,7 +174,7 @@ func (h *Handler) getAssessment(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.json(&mlflowapi.AssessmentMessage{Assessment: new(wireAssessment(&a))})
+	return c.JSON(&mlflowapi.AssessmentMessage{Assessment: new(wireAssessment(&a))})
 }
 
 // updateAssessment changes the fields that the mask names. Metadata is added.
@@ -218,13 +219,13 @@ func (h *Handler) updateAssessment(c *call, m *mlflowapi.UpdateAssessment) (any,
 // deleteAssessment is fine with one that is not there, as clients send it again
 // when they did not get the answer.
 func (h *Handler) deleteAssessment(c *call) error {
-	t, err := h.trace(c.ctx(), c.path("trace_id"), false)
+	t, err := h.trace(c.Ctx(), c.Path("trace_id"), false)
 	if err != nil {
 		return err
 	}
-	err = h.traces.DeleteAssessment(c.ctx(), t.ID, c.path("assessment_id"))
+	err = h.traces.DeleteAssessment(c.Ctx(), t.ID, c.Path("assessment_id"))
 	if err != nil && !errors.Is(err, tracking.ErrNotFound) {
 		return err
 	}
-	return c.send(http.StatusOK, []byte("{}"))
+	return c.Send(http.StatusOK, []byte("{}"))
 }

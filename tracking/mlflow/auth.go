@@ -1,60 +1,58 @@
 package mlflow
 
 import (
-	"context"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/millwright-ml/millwright/tracking"
 )
 
-// Auth is a ready-made Options.Authorize: HTTP Basic with hashed passwords and
-// Bearer tokens, as MLflow's clients send them, and a permission for each user
-// and experiment. It is safe for concurrent use.
+// Auth is a ready-made Options.Auth: users who send HTTP Basic with a password,
+// or a Bearer token, as MLflow's clients do, and a permission for each user and
+// experiment or registered model. It is safe for concurrent use.
 //
 //	auth, err := mlflow.NewAuth(config)
-//	handler, err := mlflow.NewHandler(store, &mlflow.Options{Authorize: auth.Authorize, Created: auth.Created})
+//	auth.Changed = func(config mlflow.AuthConfig) error { … } // write it down
+//	handler, err := mlflow.NewHandler(store, &mlflow.Options{Auth: auth})
 //
-// Every user may create experiments and then manages them. Grants are kept in
-// memory: Config returns them with the rest, for a program that writes them
-// down.
+// With that the handler serves MLflow's routes for users and permissions
+// (mlflow.server.get_app_client("basic-auth", uri) in Python) under these rules:
+//
+//   - Only admins make, list, change and delete users. Everyone may read who
+//     they are themselves, and change their password by telling the present one.
+//   - Every user may create experiments and registered models and then manages
+//     them. Who manages something gives permissions on it to others, and thus
+//     learns which of the names tried are users; to everyone else but admins
+//     names of users that exist and of those that do not are refused alike.
+//   - One admin always remains.
+//   - A new password counts at once, for running clients too. Tokens are not
+//     touched by it; they end with their user.
+//
+// No answer has a hash of a password or of a token.
 type Auth struct {
+	// Changed is called with all users and grants whenever something is about
+	// to change, one call at a time, and before anyone sees the change: when it
+	// fails, nothing is changed and the request is answered with an error. Set
+	// it before the first use; nil keeps changes in memory only.
+	Changed func(AuthConfig) error
+
 	key   [sha256.Size]byte // of the cache's keys, of this process only
 	decoy passwordHash      // what unknown users are checked against
-	slots chan struct{}     // how many passwords are checked at a time
+	slots chan struct{}     // how many passwords are hashed at a time
+	byDef Permission
 
-	mu      sync.RWMutex
-	users   map[string]*authUser
-	tokens  map[string]string // user by hash
-	byDef   Permission
+	rounds int // of new hashes
+
+	changing sync.Mutex // one change at a time
+	state    atomic.Pointer[authState]
+
+	mu      sync.Mutex
 	checked map[[sha256.Size]byte]checkedPassword
 }
-
-type authUser struct {
-	AuthUser
-	password *passwordHash // nil: tokens only
-}
-
-// checkedPassword is the outcome of checking a user's password.
-type checkedPassword struct {
-	ok    bool
-	until time.Time
-}
-
-const (
-	checkedTime  = 5 * time.Minute
-	refusedTime  = 10 * time.Second
-	maxChecked   = 4096
-	passwordJobs = 2
-)
 
 // NewAuth returns an Auth for the users of config.
 func NewAuth(config AuthConfig) (*Auth, error) {
@@ -63,175 +61,114 @@ func NewAuth(config AuthConfig) (*Auth, error) {
 	}
 	a := &Auth{
 		slots:   make(chan struct{}, passwordJobs),
-		users:   make(map[string]*authUser, len(config.Users)),
-		tokens:  map[string]string{},
 		byDef:   config.Default,
+		rounds:  passwordRounds,
 		checked: map[[sha256.Size]byte]checkedPassword{},
 		decoy:   passwordHash{rounds: passwordRounds, salt: make([]byte, saltBytes), sum: make([]byte, sha256.Size)},
 	}
 	_, _ = rand.Read(a.key[:]) // see HashPassword
-	for _, u := range config.Users {
-		user := &authUser{AuthUser: u}
-		user.Experiments = maps.Clone(u.Experiments)
-		if u.Password != "" {
-			p, err := parsePasswordHash(u.Password)
-			if err != nil {
-				return nil, fmt.Errorf("mlflow: users: %w", err)
-			}
-			user.password = &p
-			a.decoy.rounds = p.rounds // so that unknown names take as long
-		}
-		for _, token := range u.Tokens {
-			a.tokens[token] = u.Name
-		}
-		a.users[u.Name] = user
+	state, err := newAuthState(config)
+	if err != nil {
+		return nil, err
 	}
+	rounds := 0
+	for _, u := range state.users {
+		if u.password != nil {
+			rounds = max(rounds, u.password.rounds)
+		}
+	}
+	if rounds > 0 {
+		a.decoy.rounds = rounds // so that unknown names take as long
+	}
+	a.state.Store(state)
 	return a, nil
 }
 
+// Config returns the users with their present grants, ordered by name.
+func (a *Auth) Config() AuthConfig { return a.state.Load().config(a.byDef) }
+
 // Authorize is for Options.Authorize.
 func (a *Auth) Authorize(r *http.Request, action Action) error {
-	name, err := a.User(r)
+	u, err := a.sender(r)
 	if err != nil {
 		return err
 	}
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	u := a.users[name]
-	if u == nil {
-		return ErrUnauthenticated
+	return permit(u, action.Verb, a.onExperiment(u, action.Experiment))
+}
+
+// AuthorizeModel decides likewise about a registered model, for the handler of
+// the model registry. An empty name is the registry itself.
+func (a *Auth) AuthorizeModel(r *http.Request, verb Verb, model string) error {
+	u, err := a.sender(r)
+	if err != nil {
+		return err
 	}
-	if u.Admin || action.Verb == Connect || action.Verb == Create {
+	return permit(u, verb, a.onModel(u, model))
+}
+
+func permit(u *authUser, verb Verb, have Permission) error {
+	if u.Admin || have.allows(verb) {
 		return nil
 	}
-	have := u.Server
-	if action.Experiment != "" {
-		var granted bool
-		if have, granted = u.Experiments[action.Experiment]; !granted {
-			have = a.byDef
-		}
-	}
-	want := FullPermission
-	switch action.Verb {
-	case Read:
-		want = ReadPermission
-	case Write:
-		want = EditPermission
-	}
-	if have.rank() < want.rank() {
-		return ErrDenied
-	}
-	return nil
+	return ErrDenied
 }
 
-// Created is for Options.Created: who made an experiment manages it.
-func (a *Auth) Created(r *http.Request, id tracking.ExperimentID) {
-	if name, err := a.User(r); err == nil {
-		_ = a.Grant(name, id, FullPermission) // the user was there a moment ago, and nobody else may have it
+// onExperiment is what a user who is no admin may do with an experiment, and
+// with the server when id is empty.
+func (a *Auth) onExperiment(u *authUser, id tracking.ExperimentID) Permission {
+	if id == "" {
+		return u.Server
 	}
+	if p, granted := u.Experiments[id]; granted {
+		return p
+	}
+	return a.byDef
 }
 
-// Grant sets what a user may do with an experiment. ErrNotFound when there is
-// no such user.
-func (a *Auth) Grant(user string, id tracking.ExperimentID, p Permission) error {
-	if !p.valid() {
-		return fmt.Errorf("mlflow: grant to %q: permission %q is none: %w", user, p, tracking.ErrInvalid)
+// onModel is what a user who is no admin may do with a registered model.
+func (a *Auth) onModel(u *authUser, name string) Permission {
+	if p, granted := u.Models[name]; granted {
+		return p
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	u := a.users[user]
-	if u == nil {
-		return fmt.Errorf("mlflow: grant to %q: no such user: %w", printable(user), tracking.ErrNotFound)
+	if name != "" && a.byDef.rank() > u.Server.rank() {
+		return a.byDef
 	}
-	if u.Experiments == nil {
-		u.Experiments = map[tracking.ExperimentID]Permission{}
-	}
-	u.Experiments[id] = p
-	return nil
-}
-
-// Config returns the users with their present grants, ordered by name.
-func (a *Auth) Config() AuthConfig {
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	config := AuthConfig{Default: a.byDef}
-	for _, name := range slices.Sorted(maps.Keys(a.users)) {
-		u := a.users[name].AuthUser
-		u.Experiments, u.Tokens = maps.Clone(u.Experiments), slices.Clone(u.Tokens)
-		config.Users = append(config.Users, u)
-	}
-	return config
+	return u.Server
 }
 
 // User returns who sent the request, or ErrUnauthenticated.
 func (a *Auth) User(r *http.Request) (string, error) {
+	u, err := a.sender(r)
+	if err != nil {
+		return "", err
+	}
+	return u.Name, nil
+}
+
+// sender returns who sent the request, as the user is now.
+func (a *Auth) sender(r *http.Request) (*authUser, error) {
 	header := r.Header.Get("Authorization")
 	scheme, token, _ := strings.Cut(header, " ")
 	if strings.EqualFold(scheme, "Bearer") {
 		// The hash is a lookup by what the sender cannot choose freely, so its
 		// timing tells nothing of other tokens.
-		a.mu.RLock()
-		defer a.mu.RUnlock()
-		if name, ok := a.tokens[HashToken(strings.TrimSpace(token))]; ok {
-			return name, nil
+		state := a.state.Load()
+		if u := state.users[state.tokens[HashToken(strings.TrimSpace(token))]]; u != nil {
+			return u, nil
 		}
-		return "", ErrUnauthenticated
+		return nil, ErrUnauthenticated
 	}
 	name, password, ok := r.BasicAuth()
 	if !ok {
-		return "", ErrUnauthenticated
+		return nil, ErrUnauthenticated
 	}
-	ok, err := a.checkPassword(r.Context(), name, password)
+	u := a.state.Load().users[name]
+	ok, err := a.checkPassword(r.Context(), name, password, u)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if !ok {
-		return "", ErrUnauthenticated
+		return nil, ErrUnauthenticated
 	}
-	return name, nil
-}
-
-// checkPassword reports whether it is the user's password. The outcome is
-// remembered for a while, under a key that only this process can compute, as
-// clients send the password with every request.
-func (a *Auth) checkPassword(ctx context.Context, name, password string) (bool, error) {
-	key := a.cacheKey(name, password)
-	a.mu.RLock()
-	known, found := a.checked[key]
-	u := a.users[name]
-	a.mu.RUnlock()
-	if found && time.Now().Before(known.until) {
-		return known.ok, nil
-	}
-	select {
-	case a.slots <- struct{}{}:
-		defer func() { <-a.slots }()
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
-	against := &a.decoy
-	if u != nil && u.password != nil {
-		against = u.password
-	}
-	ok := against.matches(password) && against != &a.decoy
-	result := checkedPassword{ok: ok, until: time.Now().Add(refusedTime)}
-	if ok {
-		result.until = time.Now().Add(checkedTime)
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.checked) >= maxChecked {
-		clear(a.checked)
-	}
-	a.checked[key] = result
-	return ok, nil
-}
-
-func (a *Auth) cacheKey(name, password string) (key [sha256.Size]byte) {
-	mac := hmac.New(sha256.New, a.key[:])
-	mac.Write([]byte(name))
-	mac.Write([]byte{':'}) // no name has one
-	mac.Write([]byte(password))
-	mac.Sum(key[:0])
-	return key
+	return u, nil
 }

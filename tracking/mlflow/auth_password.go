@@ -30,18 +30,29 @@ const (
 // HashPassword returns what AuthUser.Password must be for the password, which
 // must have 12 to 1,024 bytes. It takes a good part of a second on purpose.
 func HashPassword(password string) (string, error) {
-	if len(password) < minPassword || len(password) > maxPassword {
-		return "", fmt.Errorf("mlflow: hash password: it has %d bytes, want %d to %d: %w", len(password), minPassword, maxPassword, tracking.ErrInvalid)
+	return hashPassword(password, passwordRounds)
+}
+
+func hashPassword(password string, rounds int) (string, error) {
+	if err := validPassword(password); err != nil {
+		return "", err
 	}
 	salt := make([]byte, saltBytes)
 	_, _ = rand.Read(salt) // never fails: crypto/rand ends the program instead
-	p := passwordHash{rounds: passwordRounds, salt: salt}
+	p := passwordHash{rounds: rounds, salt: salt}
 	sum, err := p.derive(password)
 	if err != nil {
 		return "", fmt.Errorf("mlflow: hash password: %w", err)
 	}
 	b64 := base64.RawStdEncoding
 	return strings.Join([]string{passwordScheme, strconv.Itoa(p.rounds), b64.EncodeToString(salt), b64.EncodeToString(sum)}, "$"), nil
+}
+
+func validPassword(password string) error {
+	if n := len(password); n < minPassword || n > maxPassword {
+		return fmt.Errorf("mlflow: the password has %d bytes, want %d to %d: %w", n, minPassword, maxPassword, tracking.ErrInvalid)
+	}
+	return nil
 }
 
 // NewToken returns a random token for "Authorization: Bearer" and what

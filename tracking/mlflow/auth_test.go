@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -36,7 +37,7 @@ func guarded(t testing.TB, prefix string) (*api, *mlflow.Auth) {
 	t.Helper()
 	auth, err := mlflow.NewAuth(mlflow.AuthConfig{Users: []mlflow.AuthUser{
 		{Name: "root", Password: quickHash(t, password), Admin: true},
-		{Name: "alice", Password: quickHash(t, password), Experiments: map[tracking.ExperimentID]mlflow.Permission{"1": mlflow.FullPermission}},
+		{Name: "alice", Password: quickHash(t, password), Experiments: map[tracking.ExperimentID]mlflow.Permission{"1": mlflow.FullPermission}, Models: map[string]mlflow.Permission{"churn": mlflow.FullPermission}},
 		{Name: "mallory", Password: quickHash(t, password), Tokens: []string{mlflow.HashToken("mallory's token")}, Experiments: map[tracking.ExperimentID]mlflow.Permission{"2": mlflow.FullPermission}},
 		{Name: "rita", Password: quickHash(t, password), Experiments: map[tracking.ExperimentID]mlflow.Permission{"1": mlflow.ReadPermission}},
 		{Name: "ed", Password: quickHash(t, password), Experiments: map[tracking.ExperimentID]mlflow.Permission{"1": mlflow.EditPermission}},
@@ -46,7 +47,7 @@ func guarded(t testing.TB, prefix string) (*api, *mlflow.Auth) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, files.Close()) })
 	return newAPI(t, &mlflow.Options{
-		Authorize: auth.Authorize, Created: auth.Created, Artifacts: files, Prefix: prefix,
+		Auth: auth, Artifacts: files, Prefix: prefix,
 		UIDir: uiFiles,
 	}), auth
 }
@@ -157,6 +158,29 @@ func foreign(o guardedObjects) map[string][2]string {
 
 		"POST /graphql": {"", `{"query":"query($a:A,$b:B,$c:C,$d:D){mlflowGetRun(input:$a){run{info{runName} experiment{name}}} mlflowGetExperiment(input:$b){experiment{name}} mlflowSearchRuns(input:$c){runs{info{runName} experiment{name}}} mlflowGetMetricHistoryBulkInterval(input:$d){metrics{value runId}}}","variables":{"a":{"runId":"` + o.run + `"},"b":{"experimentId":"1"},"c":{"experimentIds":["1"]},"d":{"runIds":["` + o.run + `"],"metricKey":"m"}}}`},
 	}
+	user, grant := `{"username":"alice"`, `{"username":"mallory","permission":"MANAGE"`
+	maps.Copy(rows, map[string][2]string{
+		"POST 2.0/mlflow/users/create":                           {"", `{"username":"new","password":"a long enough one"}`},
+		"GET 2.0/mlflow/users/get":                               {"?username=alice", ""},
+		"GET 2.0/mlflow/users/list":                              {"", ""},
+		"PATCH 2.0/mlflow/users/update-password":                 {"", user + `,"password":"a long enough one"}`},
+		"PATCH 2.0/mlflow/users/update-admin":                    {"", `{"username":"mallory","is_admin":true}`},
+		"DELETE 2.0/mlflow/users/delete":                         {"", user + `}`},
+		"POST 2.0/mlflow/experiments/permissions/create":         {"", grant + `,"experiment_id":"1"}`},
+		"GET 2.0/mlflow/experiments/permissions/get":             {"?experiment_id=1&username=alice", ""},
+		"PATCH 2.0/mlflow/experiments/permissions/update":        {"", grant + `,"experiment_id":"1"}`},
+		"DELETE 2.0/mlflow/experiments/permissions/delete":       {"", user + `,"experiment_id":"1"}`},
+		"POST 2.0/mlflow/registered-models/permissions/create":   {"", grant + `,"name":"churn"}`},
+		"GET 2.0/mlflow/registered-models/permissions/get":       {"?name=churn&username=alice", ""},
+		"PATCH 2.0/mlflow/registered-models/permissions/update":  {"", grant + `,"name":"churn"}`},
+		"DELETE 2.0/mlflow/registered-models/permissions/delete": {"", user + `,"name":"churn"}`},
+		"POST 3.0/mlflow/users/permissions/grant":                {"", grant + `,"resource_type":"experiment","resource_id":"1"}`},
+		"POST 3.0/mlflow/users/permissions/revoke":               {"", user + `,"resource_type":"registered_model","resource_id":"churn"}`},
+		"GET 3.0/mlflow/users/permissions/get":                   {"?username=alice&resource_type=experiment&resource_id=1", ""},
+		"GET 3.0/mlflow/users/permissions/list":                  {"?username=alice", ""},
+		"GET 3.0/mlflow/users/roles/list":                        {"?username=alice", ""},
+		"GET 3.0/mlflow/roles/list":                              {"", ""},
+	})
 	for _, version := range []string{"2.0", "3.0"} {
 		rows["PATCH "+version+"/mlflow/traces/{trace_id}/tags"] = [2]string{"", `{"key":"k","value":"v"}`}
 		rows["DELETE "+version+"/mlflow/traces/{trace_id}/tags"] = [2]string{"", `{"key":"k"}`}
@@ -176,6 +200,7 @@ var openToAll = map[string]bool{
 	"GET 3.0/mlflow/server-info": true, "GET /": true, "GET /static-files/{path...}": true,
 	"GET 3.0/mlflow/ui-telemetry": true, "POST 3.0/mlflow/ui-telemetry": true,
 	"GET 2.0/mlflow/gateway-proxy": true, "POST 3.0/mlflow/datasets/search": true, // always empty
+	"GET 2.0/mlflow/users/current": true, "GET 3.0/mlflow/users/current/permissions": true, // of the sender
 	"GET 2.0/mlflow/registered-models/search": true, "GET 2.0/mlflow/model-versions/search": true, // empty without a registry
 }
 
@@ -190,9 +215,10 @@ var leavesOut = map[string]bool{
 
 func TestEveryRouteIsGuarded(t *testing.T) {
 	t.Parallel()
-	a, _ := guarded(t, "/ml")
+	a, auth := guarded(t, "/ml")
 	o := fillGuarded(t, a)
 	rows := foreign(o)
+	users := auth.Config()
 	before, err := a.store.Run(t.Context(), tracking.RunID(o.run))
 	require.NoError(t, err)
 	beforeModel, err := a.store.Model(t.Context(), tracking.ModelID(o.model))
@@ -251,6 +277,7 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 	after, err := a.store.Run(t.Context(), tracking.RunID(o.run))
 	require.NoError(t, err)
 	require.Equal(t, before, after)
+	require.Equal(t, users, auth.Config())
 	afterModel, err := a.store.Model(t.Context(), tracking.ModelID(o.model))
 	require.NoError(t, err)
 	require.Equal(t, beforeModel, afterModel)

@@ -91,12 +91,12 @@ func (h *Handler) logBatch(c *call, m *mlflowapi.LogBatch) (any, error) {
 		return nil, err
 	}
 	if len(m.Metrics)+len(b.Params)+len(b.Tags) > 0 || rename.Name == "" {
-		if err := h.store.LogBatch(c.ctx(), id, b); err != nil {
+		if err := h.store.LogBatch(c.Ctx(), id, b); err != nil {
 			return nil, runErr(id, err)
 		}
 	}
 	if rename.Name != "" {
-		return nil, runErr(id, h.store.UpdateRun(c.ctx(), id, rename))
+		return nil, runErr(id, h.store.UpdateRun(c.Ctx(), id, rename))
 	}
 	return nil, nil
 }

@@ -4,4 +4,7 @@
 // Python client, the R and Java clients and MLflow's web UI cannot tell from
 // MLflow's own server. Dial makes a tracking.Store of a server, this one or
 // MLflow's.
+//
+// The model registry's part of the API, and what GraphQL shows of registered
+// versions, come from Options.Registry: the handler of package registry/mlflow.
 package mlflow

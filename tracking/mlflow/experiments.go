@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -26,7 +27,7 @@ func (h *Handler) experimentRoutes() []route {
 		if err != nil {
 			return nil, err
 		}
-		e, err := h.experimentByName(c.ctx(), m.ExperimentName)
+		e, err := h.experimentByName(c.Ctx(), m.ExperimentName)
 		return []tracking.ExperimentID{e.ID}, err
 	}
 	deleted := byExperiment(func(m *mlflowapi.DeleteExperiment) string { return m.ExperimentID })
@@ -54,7 +55,7 @@ func (h *Handler) experimentRoutes() []route {
 func experimentID(id string) (tracking.ExperimentID, error) {
 	n, err := strconv.ParseInt(id, 10, 64)
 	if err != nil || n < 0 || strconv.FormatInt(n, 10) != id {
-		return "", mlflowapi.Errorf(mlflowapi.CodeInvalid, "Invalid experiment ID '%s'. Experiment ID must be a valid integer.", printable(id))
+		return "", mlflowapi.Errorf(mlflowapi.CodeInvalid, "Invalid experiment ID '%s'. Experiment ID must be a valid integer.", mlflowhttp.Printable(id))
 	}
 	return tracking.ExperimentID(id), nil
 }
@@ -88,7 +89,7 @@ func (h *Handler) experimentByName(ctx context.Context, name string) (tracking.E
 		return tracking.Experiment{}, err
 	}
 	if len(page) == 0 {
-		return tracking.Experiment{}, mlflowapi.Errorf(mlflowapi.CodeNotFound, "Could not find experiment with name '%s'", printable(name))
+		return tracking.Experiment{}, mlflowapi.Errorf(mlflowapi.CodeNotFound, "Could not find experiment with name '%s'", mlflowhttp.Printable(name))
 	}
 	return page[0], nil
 }
@@ -110,9 +111,9 @@ func (h *Handler) createExperiment(c *call, m *mlflowapi.CreateExperiment) (any,
 	if err := e.Validate(); err != nil {
 		return nil, err
 	}
-	stored, err := h.store.CreateExperiment(c.ctx(), e)
+	stored, err := h.store.CreateExperiment(c.Ctx(), e)
 	if errors.Is(err, tracking.ErrExists) && h.opts.ReuseDeletedNames {
-		stored, err = h.takeName(c.ctx(), e)
+		stored, err = h.takeName(c.Ctx(), e)
 	}
 	if errors.Is(err, tracking.ErrExists) {
 		return nil, mlflowapi.Errorf(mlflowapi.CodeExists, "Experiment(name=%s) already exists.", e.Name)
@@ -121,7 +122,9 @@ func (h *Handler) createExperiment(c *call, m *mlflowapi.CreateExperiment) (any,
 		return nil, err
 	}
 	if h.opts.Created != nil {
-		h.opts.Created(c.r, stored.ID)
+		if err := h.opts.Created(c.R, stored.ID); err != nil {
+			return nil, err
+		}
 	}
 	return &mlflowapi.CreateExperimentResponse{ExperimentID: string(stored.ID)}, nil
 }
@@ -136,7 +139,7 @@ func (c *call) authorizeLocation(location string) error {
 	}
 	for _, id := range owners {
 		if err := c.authorize(Write, id); err != nil {
-			return refused(err)
+			return mlflowhttp.Refused(err)
 		}
 	}
 	return nil
@@ -169,7 +172,7 @@ func (h *Handler) getExperiment(c *call, m *mlflowapi.GetExperiment) (any, error
 	if err != nil {
 		return nil, err
 	}
-	e, err := h.experiment(c.ctx(), id)
+	e, err := h.experiment(c.Ctx(), id)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +180,7 @@ func (h *Handler) getExperiment(c *call, m *mlflowapi.GetExperiment) (any, error
 }
 
 func (h *Handler) getExperimentByName(c *call, m *mlflowapi.GetExperimentByName) (any, error) {
-	e, err := h.experimentByName(c.ctx(), m.ExperimentName)
+	e, err := h.experimentByName(c.Ctx(), m.ExperimentName)
 	if err != nil {
 		return nil, err
 	}
@@ -201,9 +204,9 @@ func (h *Handler) searchExperiments(c *call, m *mlflowapi.SearchExperiments) err
 		return err
 	}
 	q := tracking.ExperimentQuery{View: viewOf(m.ViewType), Filter: m.Filter, OrderBy: m.OrderBy}
-	return pages(newStream(c, "experiments"), limit, m.PageToken, func(s *stream, limit int, token string) (int, string, error) {
+	return mlflowhttp.Pages(mlflowhttp.NewStream(&c.Call, "experiments"), limit, m.PageToken, func(s *mlflowhttp.Stream, limit int, token string) (int, string, error) {
 		q.Page = tracking.Page{Max: limit, Token: token}
-		page, next, err := h.store.SearchExperiments(c.ctx(), q)
+		page, next, err := h.store.SearchExperiments(c.Ctx(), q)
 		if err != nil {
 			return 0, "", err
 		}
@@ -215,7 +218,7 @@ func (h *Handler) searchExperiments(c *call, m *mlflowapi.SearchExperiments) err
 			}
 			if ok {
 				e := wireExperiment(&page[i])
-				s.add(&e)
+				s.Add(&e)
 				shown++
 			}
 		}
@@ -232,11 +235,11 @@ func (h *Handler) changeExperiment(c *call, id string, u tracking.ExperimentUpda
 	if err := u.Validate(); err != nil {
 		return nil, err
 	}
-	return nil, h.store.UpdateExperiment(c.ctx(), exp, u)
+	return nil, h.store.UpdateExperiment(c.Ctx(), exp, u)
 }
 
 func noExperiment(id string) error {
-	return mlflowapi.Errorf(mlflowapi.CodeNotFound, "No Experiment with id=%s exists", printable(id))
+	return mlflowapi.Errorf(mlflowapi.CodeNotFound, "No Experiment with id=%s exists", mlflowhttp.Printable(id))
 }
 
 func (h *Handler) deleteExperiment(c *call, m *mlflowapi.DeleteExperiment) (any, error) {
@@ -280,7 +283,7 @@ func (h *Handler) deleteExperimentTag(c *call, m *mlflowapi.DeleteExperimentTag)
 		if _, err := h.getExperiment(c, &mlflowapi.GetExperiment{ExperimentID: m.ExperimentID}); err != nil {
 			return nil, err
 		}
-		err = mlflowapi.Errorf(mlflowapi.CodeNotFound, "No tag with name: %s in experiment with id %s", printable(m.Key), m.ExperimentID)
+		err = mlflowapi.Errorf(mlflowapi.CodeNotFound, "No tag with name: %s in experiment with id %s", mlflowhttp.Printable(m.Key), m.ExperimentID)
 		return nil, err
 	}
 	return answer, err
@@ -302,7 +305,7 @@ func (h *Handler) searchDatasets(c *call, m *mlflowapi.SearchDatasets) (any, err
 	if ids, err = c.readable(ids); err != nil || len(ids) == 0 {
 		return nil, err
 	}
-	found, err := h.inputs.SearchInputs(c.ctx(), ids, maxSummaries)
+	found, err := h.inputs.SearchInputs(c.Ctx(), ids, maxSummaries)
 	if err != nil {
 		return nil, err
 	}

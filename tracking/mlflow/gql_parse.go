@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 )
 
 // The part of GraphQL's language that queries are written in. The bounds keep
@@ -178,7 +180,7 @@ func (p *gqlParser) number() {
 	}
 	p.kind, p.text = 'n', p.src[start:p.pos]
 	if !isNumber(p.text) {
-		p.fail("malformed number %q", printable(p.text))
+		p.fail("malformed number %q", mlflowhttp.Printable(p.text))
 	}
 }
 
@@ -261,7 +263,7 @@ func (p *gqlParser) definition(doc *gqlDocument) {
 		}
 		doc.fragments[name] = f
 	default:
-		p.fail("unexpected %q", printable(word))
+		p.fail("unexpected %q", mlflowhttp.Printable(word))
 	}
 }
 
@@ -413,3 +415,5 @@ func (p *gqlParser) value(depth int) gqlValue {
 	}
 	return v
 }
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 )
 
 // gqlRequest is one execution.
@@ -35,7 +36,7 @@ func (d *gqlDocument) operation(name string) (*gqlOperation, error) {
 	if name == "" {
 		return nil, gqlErrorf("Must provide operation name if query contains multiple operations.")
 	}
-	return nil, gqlErrorf("Unknown operation named '%s'.", printable(name))
+	return nil, gqlErrorf("Unknown operation named '%s'.", mlflowhttp.Printable(name))
 }
 
 // gqlField is one entry of an answer: all selections of one response key
@@ -71,7 +72,7 @@ func (q *gqlRequest) plan(typ string, selection []gqlSelection, depth int) ([]gq
 				continue
 			}
 			if list[i].name != s.name || !reflect.DeepEqual(list[i].arguments, s.arguments) {
-				return gqlErrorf("Fields '%s' conflict because they have different names or arguments.", printable(key))
+				return gqlErrorf("Fields '%s' conflict because they have different names or arguments.", mlflowhttp.Printable(key))
 			}
 			under[i] = append(under[i], s.selection...)
 			return nil
@@ -91,13 +92,13 @@ func (q *gqlRequest) plan(typ string, selection []gqlSelection, depth int) ([]gq
 		inner, ok := gqlTypes[typ][f.name]
 		switch {
 		case !ok:
-			return nil, gqlErrorf("Cannot query field '%s' on type '%s'.", printable(f.name), typ)
+			return nil, gqlErrorf("Cannot query field '%s' on type '%s'.", mlflowhttp.Printable(f.name), typ)
 		case inner == "" && len(under[i]) > 0:
-			return nil, gqlErrorf("Field '%s' must not have a selection since it has no subfields.", printable(f.name))
+			return nil, gqlErrorf("Field '%s' must not have a selection since it has no subfields.", mlflowhttp.Printable(f.name))
 		case inner == "":
 			continue
 		case len(under[i]) == 0:
-			return nil, gqlErrorf("Field '%s' of type '%s' must have a selection of subfields.", printable(f.name), inner)
+			return nil, gqlErrorf("Field '%s' of type '%s' must have a selection of subfields.", mlflowhttp.Printable(f.name), inner)
 		}
 		if f.fields, err = q.plan(inner, under[i], depth+1); err != nil {
 			return nil, err
@@ -122,7 +123,7 @@ func (q *gqlRequest) collect(typ string, selection []gqlSelection, open map[stri
 		case s.spread != "":
 			f := q.doc.fragments[s.spread]
 			if f == nil {
-				return gqlErrorf("Unknown fragment '%s'.", printable(s.spread))
+				return gqlErrorf("Unknown fragment '%s'.", mlflowhttp.Printable(s.spread))
 			}
 			if open[s.spread] || f.on != typ {
 				continue
@@ -174,7 +175,7 @@ func (q *gqlRequest) appendJSON(dst []byte, v gqlValue) ([]byte, error) {
 	case '$':
 		byDefault, declared := q.op.defaults[v.text]
 		if !declared {
-			return nil, gqlErrorf("Variable '$%s' is not defined.", printable(v.text))
+			return nil, gqlErrorf("Variable '$%s' is not defined.", mlflowhttp.Printable(v.text))
 		}
 		if raw, ok := q.variables[v.text]; ok {
 			return append(dst, raw...), nil
@@ -222,7 +223,7 @@ func (q *gqlRequest) input(f *gqlField, msg any) error {
 	text := []byte("{}")
 	for _, a := range f.arguments {
 		if a.name != "input" {
-			return gqlErrorf("Unknown argument '%s' on field '%s'.", printable(a.name), printable(f.name))
+			return gqlErrorf("Unknown argument '%s' on field '%s'.", mlflowhttp.Printable(a.name), mlflowhttp.Printable(f.name))
 		}
 		var err error
 		if text, err = q.appendJSON(nil, a.value); err != nil {

@@ -7,6 +7,7 @@ import (
 	"reflect"
 
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -19,13 +20,15 @@ var gqlTypes = map[string]map[string]string{
 		"mlflowGetRun":                       "MlflowGetRunResponse",
 		"mlflowSearchRuns":                   "MlflowSearchRunsResponse",
 		"mlflowGetMetricHistoryBulkInterval": "MlflowGetMetricHistoryBulkIntervalResponse",
+		"mlflowSearchModelVersions":          "MlflowSearchModelVersionsResponse",
 	},
 	"MlflowGetExperimentResponse":                {"experiment": "MlflowExperiment", "apiError": "ApiError"},
 	"MlflowGetRunResponse":                       {"run": "MlflowRunExtension", "apiError": "ApiError"},
 	"MlflowSearchRunsResponse":                   {"runs": "MlflowRunExtension", "nextPageToken": "", "apiError": "ApiError"},
 	"MlflowGetMetricHistoryBulkIntervalResponse": {"metrics": "MlflowMetricWithRunId", "apiError": "ApiError"},
-	"ApiError":    {"code": "", "message": "", "helpUrl": "", "traceId": "", "errorDetails": "ErrorDetail"},
-	"ErrorDetail": {"field": "", "message": ""},
+	"MlflowSearchModelVersionsResponse":          {"modelVersions": "MlflowModelVersion", "nextPageToken": "", "apiError": "ApiError"},
+	"ApiError":                                   {"code": "", "message": "", "helpUrl": "", "traceId": "", "errorDetails": "ErrorDetail"},
+	"ErrorDetail":                                {"field": "", "message": ""},
 	"MlflowExperiment": {
 		"experimentId": "", "name": "", "artifactLocation": "", "lifecycleStage": "", "lastUpdateTime": "",
 		"creationTime": "", "tags": "MlflowExperimentTag", "effectiveTraceArchivalRetention": "", "workspace": "",
@@ -109,28 +112,28 @@ type gqlMessage struct {
 // graphQL answers 200 whatever the query is, as GraphQL does; what is wrong
 // with it is in the answer.
 func (h *Handler) graphQL(c *call, m *gqlMessage) error {
-	buf := newBuffer()
-	defer buf.release()
-	data, faults, err := h.runQuery(c, m, append(buf.b, `{"data":`...))
+	buf := mlflowhttp.NewBuffer()
+	defer buf.Release()
+	data, faults, err := h.runQuery(c, m, append(buf.B, `{"data":`...))
 	if err != nil {
 		return err
 	}
 	if data == nil {
-		data = append(buf.b[:0], `{"data":null`...)
+		data = append(buf.B[:0], `{"data":null`...)
 	}
-	buf.b = append(data, `,"errors":`...)
+	buf.B = append(data, `,"errors":`...)
 	if len(faults) == 0 {
-		buf.b = append(buf.b, "null"...)
+		buf.B = append(buf.B, "null"...)
 	}
 	for i, text := range faults {
-		buf.b = append(buf.b, "[,"[min(i, 1)])
-		buf.b = mlflowapi.AppendText(buf.b, text)
+		buf.B = append(buf.B, "[,"[min(i, 1)])
+		buf.B = mlflowapi.AppendText(buf.B, text)
 	}
 	if len(faults) > 0 {
-		buf.b = append(buf.b, ']')
+		buf.B = append(buf.B, ']')
 	}
-	buf.b = append(buf.b, '}')
-	return c.send(http.StatusOK, buf.b)
+	buf.B = append(buf.B, '}')
+	return c.Send(http.StatusOK, buf.B)
 }
 
 // runQuery appends the data of the answer. It returns nil data when the query
@@ -213,6 +216,8 @@ func (h *Handler) resolve(c *call, q *gqlRequest, f *gqlField) (any, error) {
 		return h.resolveRun(c, q, f)
 	case "mlflowSearchRuns":
 		return h.resolveRuns(c, q, f)
+	case "mlflowSearchModelVersions":
+		return h.resolveVersions(c, q, f)
 	}
 	return h.resolveHistory(c, q, f)
 }
@@ -223,7 +228,7 @@ func (h *Handler) resolveExperiment(c *call, q *gqlRequest, f *gqlField) (any, e
 		return nil, err
 	}
 	if err := c.authorize(Read, tracking.ExperimentID(m.ExperimentID)); err != nil {
-		return nil, refused(err)
+		return nil, mlflowhttp.Refused(err)
 	}
 	return h.getExperiment(c, &m)
 }
@@ -233,12 +238,12 @@ func (h *Handler) resolveRun(c *call, q *gqlRequest, f *gqlField) (any, error) {
 	if err := q.input(f, &m); err != nil {
 		return nil, err
 	}
-	run, err := h.run(c.ctx(), tracking.RunID(m.RunID))
+	run, err := h.run(c.Ctx(), tracking.RunID(m.RunID))
 	if err != nil {
 		return nil, err
 	}
 	if err := c.authorize(Read, run.Experiment); err != nil {
-		return nil, refused(err)
+		return nil, mlflowhttp.Refused(err)
 	}
 	runs, err := h.gqlRuns(c, []tracking.RunInfo{run}, f.under("run"))
 	if err != nil {
@@ -268,7 +273,7 @@ func (h *Handler) resolveRuns(c *call, q *gqlRequest, f *gqlField) (any, error) 
 	var page []tracking.RunInfo
 	var next string
 	if len(ids) > 0 {
-		page, next, err = h.store.SearchRuns(c.ctx(), tracking.RunQuery{
+		page, next, err = h.store.SearchRuns(c.Ctx(), tracking.RunQuery{
 			Experiments: ids, View: viewOf(m.RunViewType), Filter: m.Filter, OrderBy: m.OrderBy,
 			Page: tracking.Page{Max: limit, Token: m.PageToken},
 		})
@@ -297,7 +302,7 @@ func (h *Handler) resolveHistory(c *call, q *gqlRequest, f *gqlField) (any, erro
 	}
 	for _, id := range targets {
 		if err := c.authorize(Read, id); err != nil {
-			return nil, refused(err)
+			return nil, mlflowhttp.Refused(err)
 		}
 	}
 	ids, points, err := h.sampleHistory(c, &m)
@@ -338,7 +343,7 @@ func (h *Handler) gqlRuns(c *call, runs []tracking.RunInfo, fields []gqlField) (
 		if withExperiment {
 			id := runs[i].Experiment
 			if experiments[id] == nil {
-				e, err := h.experiment(c.ctx(), id)
+				e, err := h.experiment(c.Ctx(), id)
 				if err != nil {
 					return nil, err
 				}

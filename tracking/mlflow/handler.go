@@ -7,9 +7,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -47,11 +47,15 @@ type Options struct {
 	// Connect verb, where it must refuse who does not say who they are with
 	// ErrUnauthenticated, and then with what the request is about to do, once
 	// for each experiment concerned. Any other error refuses with 403. Nil
-	// allows everything. NewAuth makes one.
+	// allows everything.
 	Authorize func(r *http.Request, a Action) error
 	// Created is told of each experiment that a request made, so that its
-	// maker can be given access.
-	Created func(r *http.Request, id tracking.ExperimentID)
+	// maker can be given access. Its error is the answer to the request.
+	Created func(r *http.Request, id tracking.ExperimentID) error
+	// Auth knows the users and what they may do. With it the routes for users
+	// and permissions are served, and it is what Authorize and Created are when
+	// they are nil.
+	Auth *Auth
 
 	// AllowedHosts are the values of the Host header that are served, with
 	// "*" for any text; a pattern without a port matches any port. By default
@@ -87,9 +91,9 @@ type Handler struct {
 	traces  tracking.TraceStore
 	opts    Options
 	log     *slog.Logger
-	router  router
-	hosts   hostRules
-	origins []string
+	site    mlflowhttp.Site
+	router  mlflowhttp.Router[route]
+	table   []route
 	scopes  scopeCache
 }
 
@@ -104,6 +108,14 @@ func NewHandler(store tracking.Store, opts *Options) (*Handler, error) {
 	if opts != nil {
 		h.opts = *opts
 	}
+	if auth := h.opts.Auth; auth != nil {
+		if h.opts.Authorize == nil {
+			h.opts.Authorize = auth.Authorize
+		}
+		if h.opts.Created == nil {
+			h.opts.Created = auth.Created
+		}
+	}
 	h.sampler, _ = store.(tracking.Sampler)
 	h.inputs, _ = store.(tracking.InputSearcher)
 	h.models, _ = store.(tracking.ModelStore)
@@ -115,12 +127,14 @@ func NewHandler(store tracking.Store, opts *Options) (*Handler, error) {
 	if h.opts.Version == "" {
 		h.opts.Version = defaultVersion
 	}
-	if p := h.opts.Prefix; p != "" && (!strings.HasPrefix(p, "/") || strings.HasSuffix(p, "/") || strings.Contains(p, "//")) {
-		return nil, fmt.Errorf("mlflow: handler: Prefix %q: want a path like \"/mlflow\": %w", p, tracking.ErrInvalid)
+	if err := mlflowhttp.CheckPrefix(h.opts.Prefix); err != nil {
+		return nil, err
 	}
-	h.hosts = newHostRules(h.opts.AllowedHosts)
-	h.origins = h.opts.AllowedOrigins
-	if err := h.router.add(h.allRoutes()); err != nil {
+	h.site = mlflowhttp.Site{
+		Prefix: h.opts.Prefix, Peers: mlflowhttp.NewPeers(h.opts.AllowedHosts, h.opts.AllowedOrigins), Log: h.log, Wire: wireError,
+	}
+	h.table = h.allRoutes()
+	if err := addRoutes(&h.router, h.table); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -149,7 +163,7 @@ func (h *Handler) allRoutes() []route {
 	var table []route
 	for _, part := range [][]route{
 		h.experimentRoutes(), h.runRoutes(), h.batchRoutes(), h.metricRoutes(), h.modelRoutes(),
-		h.artifactRoutes(), h.traceRoutes(),
+		h.artifactRoutes(), h.traceRoutes(), h.userRoutes(), h.grantRoutes(),
 		h.serverRoutes(), h.graphqlRoutes(), h.registryRoutes(), nicheRoutes(),
 	} {
 		table = append(table, part...)

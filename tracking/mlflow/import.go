@@ -195,7 +195,7 @@ func newImporter(src *Conn, dst tracking.Store, o ImportOptions) (*importer, err
 		o.Concurrency = 4
 	}
 	if o.Source == "" && src != nil {
-		if u, err := url.Parse(src.base); err == nil {
+		if u, err := url.Parse(src.client.Base()); err == nil {
 			o.Source = u.Host + u.Path
 		}
 	}

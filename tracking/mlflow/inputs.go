@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -44,7 +45,7 @@ func (h *Handler) logAll(c *call, text string, b tracking.Batch) error {
 	if err := b.Validate(); err != nil {
 		return err
 	}
-	return runErr(id, h.store.LogBatch(c.ctx(), id, b))
+	return runErr(id, h.store.LogBatch(c.Ctx(), id, b))
 }
 
 // tagHistory has the models that clients before 3.0 logged, as a JSON array.
@@ -55,7 +56,7 @@ const tagHistory = "mlflow.log-model.history"
 func (h *Handler) logModel(c *call, m *mlflowapi.LogModel) (any, error) {
 	var model map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(m.ModelJSON), &model); err != nil || model == nil {
-		return nil, mlflowapi.Errorf(mlflowapi.CodeInvalid, "Malformed model info. \n %s \n is not a valid JSON.", printable(m.ModelJSON))
+		return nil, mlflowapi.Errorf(mlflowapi.CodeInvalid, "Malformed model info. \n %s \n is not a valid JSON.", mlflowhttp.Printable(m.ModelJSON))
 	}
 	var missing []string
 	for _, field := range [...]string{"artifact_path", "flavors", "run_id", "utc_time_created"} {
@@ -66,7 +67,7 @@ func (h *Handler) logModel(c *call, m *mlflowapi.LogModel) (any, error) {
 	if len(missing) > 0 {
 		return nil, mlflowapi.Errorf(mlflowapi.CodeInvalid, "Model json is missing mandatory fields: {%s}", strings.Join(missing, ", "))
 	}
-	run, err := h.run(c.ctx(), tracking.RunID(m.RunID))
+	run, err := h.run(c.Ctx(), tracking.RunID(m.RunID))
 	if err != nil {
 		return nil, err
 	}

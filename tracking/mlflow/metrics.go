@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -28,9 +29,9 @@ func (h *Handler) metricRoutes() []route {
 }
 
 // addPoint appends one point; run is empty where the request names only one.
-func (s *stream) addPoint(key string, m *tracking.Metric, run string) {
-	s.next()
-	b := append(s.buf.b, `{"key":`...)
+func addPoint(s *mlflowhttp.Stream, key string, m *tracking.Metric, run string) {
+	s.Next()
+	b := append(s.Buf.B, `{"key":`...)
 	b = mlflowapi.AppendText(b, key)
 	b = append(b, `,"value":`...)
 	b = mlflowapi.AppendFloat(b, m.Value)
@@ -42,8 +43,8 @@ func (s *stream) addPoint(key string, m *tracking.Metric, run string) {
 		b = append(b, `,"run_id":`...)
 		b = mlflowapi.AppendText(b, run)
 	}
-	s.buf.b = append(b, '}')
-	s.flushFull()
+	s.Buf.B = append(b, '}')
+	s.FlushFull()
 }
 
 // getHistory answers with a page when the client asks for one, else with all
@@ -60,13 +61,13 @@ func (h *Handler) getHistory(c *call, m *mlflowapi.GetMetricHistory) error {
 		}
 		limit = min(int(*m.MaxResults), maxHistory)
 	}
-	return pages(newStream(c, "metrics"), limit, m.PageToken, func(s *stream, limit int, token string) (int, string, error) {
-		page, next, err := h.store.History(c.ctx(), id, m.MetricKey, tracking.Page{Max: min(limit, maxHistory), Token: token})
+	return mlflowhttp.Pages(mlflowhttp.NewStream(&c.Call, "metrics"), limit, m.PageToken, func(s *mlflowhttp.Stream, limit int, token string) (int, string, error) {
+		page, next, err := h.store.History(c.Ctx(), id, m.MetricKey, tracking.Page{Max: min(limit, maxHistory), Token: token})
 		if err != nil {
 			return 0, "", runErr(id, err)
 		}
 		for i := range page {
-			s.addPoint(m.MetricKey, &page[i], "")
+			addPoint(s, m.MetricKey, &page[i], "")
 		}
 		return len(page), next, nil
 	})
@@ -121,7 +122,7 @@ func (h *Handler) sampleHistory(c *call, m *mlflowapi.GetMetricHistoryBulkInterv
 	if err := q.Validate(); err != nil {
 		return nil, nil, err
 	}
-	points, err := h.sampler.SampleHistory(c.ctx(), q)
+	points, err := h.sampler.SampleHistory(c.Ctx(), q)
 	return ids, points, err
 }
 
@@ -130,14 +131,14 @@ func (h *Handler) getHistoryInterval(c *call, m *mlflowapi.GetMetricHistoryBulkI
 	if err != nil {
 		return err
 	}
-	s := newStream(c, "metrics")
-	defer s.release()
+	s := mlflowhttp.NewStream(&c.Call, "metrics")
+	defer s.Release()
 	for i, run := range points {
 		for j := range run {
-			s.addPoint(m.MetricKey, &run[j], string(ids[i]))
+			addPoint(s, m.MetricKey, &run[j], string(ids[i]))
 		}
 	}
-	return s.end("")
+	return s.End("")
 }
 
 // getHistoryBulk answers the older charts of the web UI: the first points of
@@ -158,17 +159,17 @@ func (h *Handler) getHistoryBulk(c *call, m *mlflowapi.GetMetricHistoryBulk) err
 		left = int(min(*m.MaxResults, maxHistory))
 	}
 	slices.Sort(ids)
-	s := newStream(c, "metrics")
-	defer s.release()
+	s := mlflowhttp.NewStream(&c.Call, "metrics")
+	defer s.Release()
 	for _, id := range ids {
 		token := ""
 		for left > 0 {
-			page, next, err := h.store.History(c.ctx(), id, m.MetricKey, tracking.Page{Max: left, Token: token})
+			page, next, err := h.store.History(c.Ctx(), id, m.MetricKey, tracking.Page{Max: left, Token: token})
 			if err != nil {
-				return s.fail(runErr(id, err))
+				return s.Fail(runErr(id, err))
 			}
 			for j := range page {
-				s.addPoint(m.MetricKey, &page[j], string(id))
+				addPoint(s, m.MetricKey, &page[j], string(id))
 			}
 			left -= len(page)
 			if token = next; token == "" {
@@ -176,5 +177,5 @@ func (h *Handler) getHistoryBulk(c *call, m *mlflowapi.GetMetricHistoryBulk) err
 			}
 		}
 	}
-	return s.end("")
+	return s.End("")
 }

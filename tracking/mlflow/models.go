@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -43,14 +44,14 @@ func scopeOfNewModel(c *call) ([]tracking.ExperimentID, error) {
 		return nil, err
 	}
 	if m.SourceRunID != "" {
-		exp, err := c.h.experimentOfRun(c.ctx(), tracking.RunID(m.SourceRunID))
+		exp, err := c.h.experimentOfRun(c.Ctx(), tracking.RunID(m.SourceRunID))
 		switch {
 		case errors.Is(err, tracking.ErrNotFound):
 		case err != nil:
 			return nil, err
 		default:
 			if err := c.authorize(Read, exp); err != nil {
-				return nil, refused(err)
+				return nil, mlflowhttp.Refused(err)
 			}
 		}
 	}
@@ -73,7 +74,7 @@ func (h *Handler) createModel(c *call, m *mlflowapi.CreateLoggedModel) (any, err
 	if err := model.Validate(); err != nil {
 		return nil, err
 	}
-	stored, err := h.models.CreateModel(c.ctx(), model)
+	stored, err := h.models.CreateModel(c.Ctx(), model)
 	if errors.Is(err, tracking.ErrNotFound) {
 		return nil, noExperiment(string(exp))
 	}
@@ -93,7 +94,7 @@ func cutAll(pairs []mlflowapi.KeyValue, limit int) map[string]string {
 }
 
 func (h *Handler) getModel(c *call, m *mlflowapi.GetLoggedModel) (any, error) {
-	model, err := h.model(c.ctx(), tracking.ModelID(c.path("model_id")), m.AllowDeleted)
+	model, err := h.model(c.Ctx(), tracking.ModelID(c.Path("model_id")), m.AllowDeleted)
 	if err != nil {
 		return nil, err
 	}
@@ -102,11 +103,11 @@ func (h *Handler) getModel(c *call, m *mlflowapi.GetLoggedModel) (any, error) {
 
 // changeModel applies an update to the model of the path.
 func (h *Handler) changeModel(c *call, u tracking.ModelUpdate) (tracking.ModelID, error) {
-	id := tracking.ModelID(c.path("model_id"))
+	id := tracking.ModelID(c.Path("model_id"))
 	if err := u.Validate(); err != nil {
 		return id, err
 	}
-	err := h.models.UpdateModel(c.ctx(), id, u)
+	err := h.models.UpdateModel(c.Ctx(), id, u)
 	if errors.Is(err, tracking.ErrNotFound) && len(u.DeleteTags) == 0 {
 		err = noModel(id)
 	}
@@ -114,7 +115,7 @@ func (h *Handler) changeModel(c *call, u tracking.ModelUpdate) (tracking.ModelID
 }
 
 func (h *Handler) finalizeModel(c *call, m *mlflowapi.FinalizeLoggedModel) (any, error) {
-	if m.ModelID != "" && m.ModelID != c.path("model_id") {
+	if m.ModelID != "" && m.ModelID != c.Path("model_id") {
 		return nil, mlflowapi.InvalidValue("model_id", string(mlflowapi.AppendText(nil, m.ModelID)), "The path names another model.")
 	}
 	var u tracking.ModelUpdate
@@ -132,7 +133,7 @@ func (h *Handler) finalizeModel(c *call, m *mlflowapi.FinalizeLoggedModel) (any,
 	if err != nil {
 		return nil, err
 	}
-	model, err := h.model(c.ctx(), id, false)
+	model, err := h.model(c.Ctx(), id, false)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +144,7 @@ func (h *Handler) deleteModel(c *call) error {
 	if _, err := h.changeModel(c, tracking.ModelUpdate{Deleted: new(true)}); err != nil {
 		return err
 	}
-	return c.send(http.StatusOK, []byte("{}"))
+	return c.Send(http.StatusOK, []byte("{}"))
 }
 
 func (h *Handler) setModelTags(c *call, m *mlflowapi.SetLoggedModelTags) (any, error) {
@@ -152,18 +153,18 @@ func (h *Handler) setModelTags(c *call, m *mlflowapi.SetLoggedModelTags) (any, e
 }
 
 func (h *Handler) deleteModelTag(c *call) error {
-	key := c.path("tag_key")
+	key := c.Path("tag_key")
 	id, err := h.changeModel(c, tracking.ModelUpdate{DeleteTags: []string{key}})
 	if errors.Is(err, tracking.ErrNotFound) {
-		if _, err := h.model(c.ctx(), id, false); err != nil {
+		if _, err := h.model(c.Ctx(), id, false); err != nil {
 			return err
 		}
-		return mlflowapi.Errorf(mlflowapi.CodeNotFound, "No tag with key '%s' found for model with ID '%s'.", printable(key), id)
+		return mlflowapi.Errorf(mlflowapi.CodeNotFound, "No tag with key '%s' found for model with ID '%s'.", mlflowhttp.Printable(key), id)
 	}
 	if err != nil {
 		return err
 	}
-	return c.send(http.StatusOK, []byte("{}"))
+	return c.Send(http.StatusOK, []byte("{}"))
 }
 
 func (h *Handler) logModelParams(c *call, m *mlflowapi.LogLoggedModelParams) (any, error) {
@@ -187,7 +188,7 @@ func (h *Handler) searchModels(c *call, m *mlflowapi.SearchLoggedModels) error {
 		return err
 	}
 	if len(ids) == 0 {
-		return c.send(http.StatusOK, []byte("{}"))
+		return c.Send(http.StatusOK, []byte("{}"))
 	}
 	q := tracking.ModelQuery{Experiments: ids, Filter: m.Filter}
 	for _, d := range m.Datasets {
@@ -205,15 +206,15 @@ func (h *Handler) searchModels(c *call, m *mlflowapi.SearchLoggedModels) error {
 			Dataset: tracking.DatasetRef{Name: o.DatasetName, Digest: o.DatasetDigest},
 		})
 	}
-	return pages(newStream(c, "models"), limit, m.PageToken, func(s *stream, limit int, token string) (int, string, error) {
+	return mlflowhttp.Pages(mlflowhttp.NewStream(&c.Call, "models"), limit, m.PageToken, func(s *mlflowhttp.Stream, limit int, token string) (int, string, error) {
 		q.Page = tracking.Page{Max: limit, Token: token}
-		page, next, err := h.models.SearchModels(c.ctx(), q)
+		page, next, err := h.models.SearchModels(c.Ctx(), q)
 		if err != nil {
 			return 0, "", err
 		}
 		for i := range page {
 			model := wireModel(&page[i])
-			s.add(&model)
+			s.Add(&model)
 		}
 		return len(page), next, nil
 	})

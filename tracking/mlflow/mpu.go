@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -60,14 +61,17 @@ func (h *Handler) multipart() (uploads, downloads bool) {
 // uploadTarget returns the store, and the key of a file of the client's machine
 // in the folder that the URL names.
 func (h *Handler) uploadTarget(c *call, local string) (MultipartArtifacts, string, error) {
-	dir, err := checkArtifactDir(c.path("path"))
+	dir, err := mlflowhttp.CheckDir(c.Path("path"))
 	if err != nil {
 		return nil, "", err
 	}
 	// Only the name counts, of a path in the style of any system.
 	name := path.Base(strings.ReplaceAll(local, `\`, "/"))
-	if err := checkArtifactPath(name); err != nil || strings.ContainsRune(name, '/') {
-		return nil, "", invalidPath(local, "it has no usable file name")
+	if err := mlflowhttp.CheckPath(name); err != nil || strings.ContainsRune(name, '/') {
+		return nil, "", mlflowhttp.InvalidPath(local, "it has no usable file name")
+	}
+	if h.ofRegistry(path.Join(dir, name)) {
+		return nil, "", errNoParts // only the registry writes there
 	}
 	proxy, err := h.proxy()
 	if err != nil {
@@ -78,7 +82,7 @@ func (h *Handler) uploadTarget(c *call, local string) (MultipartArtifacts, strin
 		return nil, "", errNoParts
 	}
 	key := folder{base: dir}.key(name)
-	return store, key, checkArtifactPath(key)
+	return store, key, mlflowhttp.CheckPath(key)
 }
 
 func (h *Handler) createUpload(c *call, m *mlflowapi.CreateMultipartUpload) (any, error) {
@@ -89,7 +93,7 @@ func (h *Handler) createUpload(c *call, m *mlflowapi.CreateMultipartUpload) (any
 	if m.NumParts < 1 || m.NumParts > maxUploadParts {
 		return nil, mlflowapi.Errorf(mlflowapi.CodeInvalid, "num_parts must be between 1 and %d, not %d.", maxUploadParts, m.NumParts)
 	}
-	id, urls, err := store.CreateUpload(c.ctx(), key, int(m.NumParts), partTime)
+	id, urls, err := store.CreateUpload(c.Ctx(), key, int(m.NumParts), partTime)
 	if err != nil {
 		return nil, artifactError(err, key)
 	}
@@ -118,7 +122,7 @@ func (h *Handler) completeUpload(c *call, m *mlflowapi.CompleteMultipartUpload) 
 	if len(etags) != len(m.Parts) {
 		return nil, mlflowapi.Errorf(mlflowapi.CodeInvalid, "Two parts have the same part_number.")
 	}
-	return nil, artifactError(store.CompleteUpload(c.ctx(), key, m.UploadID, etags), key)
+	return nil, artifactError(store.CompleteUpload(c.Ctx(), key, m.UploadID, etags), key)
 }
 
 func (h *Handler) abortUpload(c *call, m *mlflowapi.AbortMultipartUpload) (any, error) {
@@ -126,13 +130,17 @@ func (h *Handler) abortUpload(c *call, m *mlflowapi.AbortMultipartUpload) (any, 
 	if err != nil {
 		return nil, err
 	}
-	return nil, artifactError(store.AbortUpload(c.ctx(), key, m.UploadID), key)
+	return nil, artifactError(store.AbortUpload(c.Ctx(), key, m.UploadID), key)
 }
 
 func (h *Handler) presignProxied(c *call) error {
-	file := c.path("path")
-	if err := checkArtifactPath(file); err != nil {
+	file := c.Path("path")
+	if err := mlflowhttp.CheckPath(file); err != nil {
 		return err
+	}
+	if h.ofRegistry(file) {
+		// The registry sends its files itself, verified.
+		return c.JSON(&mlflowapi.PresignedDownload{URL: strings.Replace(c.R.URL.EscapedPath(), "/presigned/", "/artifacts/", 1)})
 	}
 	proxy, err := h.proxy()
 	if err != nil {
@@ -142,21 +150,21 @@ func (h *Handler) presignProxied(c *call) error {
 	if !ok {
 		return errNoDownload
 	}
-	info, err := proxy.Stat(c.ctx(), file)
+	info, err := proxy.Stat(c.Ctx(), file)
 	if err != nil {
 		return artifactError(err, file)
 	}
-	signed, err := store.SignGet(c.ctx(), file, downloadTime)
+	signed, err := store.SignGet(c.Ctx(), file, downloadTime)
 	if err != nil {
 		return artifactError(err, file)
 	}
-	return c.json(&mlflowapi.PresignedDownload{URL: signed, FileSize: info.Size()})
+	return c.JSON(&mlflowapi.PresignedDownload{URL: signed, FileSize: new(info.Size())})
 }
 
 // signedFolder opens the place of a run or a logged model for signing, and
 // checks the request.
 func (h *Handler) signedFolder(c *call, m *mlflowapi.CreatePresignedURL, byDefault time.Duration) (tracking.Artifacts, PresignedArtifacts, time.Duration, error) {
-	if err := checkArtifactPath(m.Path); err != nil {
+	if err := mlflowhttp.CheckPath(m.Path); err != nil {
 		return nil, nil, 0, err
 	}
 	expires := byDefault
@@ -173,9 +181,9 @@ func (h *Handler) signedFolder(c *call, m *mlflowapi.CreatePresignedURL, byDefau
 	}
 	if u, err := url.Parse(location); err != nil || u.Scheme == proxyScheme || u.Scheme == "http" || u.Scheme == "https" {
 		return nil, nil, 0, mlflowapi.Errorf(mlflowapi.CodeInvalid,
-			"Presigned URLs are not supported for proxied artifact storage (artifact URI: %s): use the mlflow-artifacts routes.", printable(location))
+			"Presigned URLs are not supported for proxied artifact storage (artifact URI: %s): use the mlflow-artifacts routes.", mlflowhttp.Printable(location))
 	}
-	f, err := h.folderAt(c.ctx(), location)
+	f, err := h.folderAt(c.Ctx(), location)
 	if err != nil {
 		return nil, nil, 0, err
 	}
@@ -191,7 +199,7 @@ func (h *Handler) presignUpload(c *call, m *mlflowapi.CreatePresignedURL) (any, 
 	if err != nil {
 		return nil, err
 	}
-	signed, err := signer.SignPut(c.ctx(), m.Path, expires)
+	signed, err := signer.SignPut(c.Ctx(), m.Path, expires)
 	if err != nil {
 		return nil, artifactError(err, m.Path)
 	}
@@ -203,11 +211,11 @@ func (h *Handler) presignDownload(c *call, m *mlflowapi.CreatePresignedURL) (any
 	if err != nil {
 		return nil, err
 	}
-	info, err := store.Stat(c.ctx(), m.Path)
+	info, err := store.Stat(c.Ctx(), m.Path)
 	if err != nil {
 		return nil, artifactError(err, m.Path)
 	}
-	signed, err := signer.SignGet(c.ctx(), m.Path, expires)
+	signed, err := signer.SignGet(c.Ctx(), m.Path, expires)
 	if err != nil {
 		return nil, artifactError(err, m.Path)
 	}

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -36,7 +37,7 @@ func byHeader(c *call) ([]tracking.ExperimentID, error) {
 }
 
 func headerExperiment(c *call) (tracking.ExperimentID, error) {
-	id := c.r.Header.Get(experimentHeader)
+	id := c.R.Header.Get(experimentHeader)
 	if id == "" {
 		return "", mlflowapi.Missing(strings.ToLower(experimentHeader))
 	}
@@ -53,28 +54,28 @@ func (h *Handler) exportSpans(c *call) error {
 	if err != nil {
 		return err
 	}
-	media, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	media, _, err := mime.ParseMediaType(c.R.Header.Get("Content-Type"))
 	if err != nil || media != protobufType && media != jsonMedia {
 		return mlflowapi.Errorf(mlflowapi.CodeBadRequest, "Invalid Content-Type: want %s or %s.", protobufType, jsonMedia)
 	}
-	buf, err := c.body()
+	buf, err := c.Body()
 	if err != nil {
 		return err
 	}
-	defer buf.release()
-	body, err := unpack(buf.b, c.r.Header.Get("Content-Encoding"))
+	defer buf.Release()
+	body, err := unpack(buf.B, c.R.Header.Get("Content-Encoding"))
 	if err != nil {
 		return err
 	}
 	data, err := parseOTLP(body, media)
 	if err != nil {
-		return mlflowapi.Errorf(mlflowapi.CodeBadRequest, "Invalid OpenTelemetry format: %s.", printable(err.Error()))
+		return mlflowapi.Errorf(mlflowapi.CodeBadRequest, "Invalid OpenTelemetry format: %s.", mlflowhttp.Printable(err.Error()))
 	}
 	batch, err := receiveAll(data)
 	if err != nil {
-		return mlflowapi.Errorf(mlflowapi.CodeInvalid, "Cannot convert OpenTelemetry span to MLflow span: %s.", printable(err.Error()))
+		return mlflowapi.Errorf(mlflowapi.CodeInvalid, "Cannot convert OpenTelemetry span to MLflow span: %s.", mlflowhttp.Printable(err.Error()))
 	}
-	run := tracking.RunID(c.r.Header.Get(runHeader))
+	run := tracking.RunID(c.R.Header.Get(runHeader))
 	if run != "" {
 		if err := h.mayLink(c, run); err != nil {
 			return err
@@ -89,11 +90,11 @@ func (h *Handler) exportSpans(c *call) error {
 		}
 	}
 	if media == jsonMedia {
-		return c.send(http.StatusOK, []byte("{}"))
+		return c.Send(http.StatusOK, []byte("{}"))
 	}
-	c.w.Header().Set("Content-Type", protobufType)
-	c.w.Header().Set("Content-Length", "0") // the message of full success is empty
-	c.w.WriteHeader(http.StatusOK)
+	c.W.Header().Set("Content-Type", protobufType)
+	c.W.Header().Set("Content-Length", "0") // the message of full success is empty
+	c.W.WriteHeader(http.StatusOK)
 	return nil
 }
 
@@ -109,7 +110,7 @@ func unpack(body []byte, encoding string) ([]byte, error) {
 	case "deflate":
 		r, err = zlib.NewReader(bytes.NewReader(body))
 	default:
-		return nil, mlflowapi.Errorf(mlflowapi.CodeBadRequest, "Unsupported Content-Encoding: %s.", printable(encoding))
+		return nil, mlflowapi.Errorf(mlflowapi.CodeBadRequest, "Unsupported Content-Encoding: %s.", mlflowhttp.Printable(encoding))
 	}
 	if err == nil {
 		body, err = io.ReadAll(io.LimitReader(r, maxOTLP+1))

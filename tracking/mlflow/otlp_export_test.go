@@ -5,12 +5,13 @@ import (
 
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
 // What the tests of traces and artifacts reach past the handler.
 
-func CheckArtifactPath(path string) error { return checkArtifactPath(path) }
+func CheckArtifactPath(path string) error { return mlflowhttp.CheckPath(path) }
 
 func LocationSyntax(uri string) error { return locationSyntax(uri) }
 

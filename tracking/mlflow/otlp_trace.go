@@ -9,6 +9,7 @@ import (
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -109,14 +110,14 @@ func (h *Handler) storeSpans(c *call, exp tracking.ExperimentID, batch *spanBatc
 	for _, t := range known {
 		// Spans join their trace wherever it is.
 		if err := c.authorize(Write, t.Experiment); err != nil {
-			return refused(err)
+			return mlflowhttp.Refused(err)
 		}
 	}
-	e, err := h.experiment(c.ctx(), exp)
+	e, err := h.experiment(c.Ctx(), exp)
 	if err != nil {
 		return err
 	}
-	if err := h.traces.PutSpans(c.ctx(), exp, batch.spans); err != nil {
+	if err := h.traces.PutSpans(c.Ctx(), exp, batch.spans); err != nil {
 		return err
 	}
 	now, err := h.tracesByID(c, ids, false)
@@ -133,7 +134,7 @@ func (h *Handler) storeSpans(c *call, exp tracking.ExperimentID, batch *spanBatc
 		if err != nil {
 			return err
 		}
-		if err := h.traces.UpdateTrace(c.ctx(), b.id, u); err != nil {
+		if err := h.traces.UpdateTrace(c.Ctx(), b.id, u); err != nil {
 			return err
 		}
 	}
@@ -210,7 +211,7 @@ func (h *Handler) sumUp(c *call, b *traceBatch, t *tracking.Trace, existed bool,
 
 // earlierNodes reads the spans of a trace that came with other requests.
 func (h *Handler) earlierNodes(c *call, b *traceBatch) ([]sumNode, error) {
-	traces, err := h.traces.Traces(c.ctx(), []tracking.TraceID{b.id}, true)
+	traces, err := h.traces.Traces(c.Ctx(), []tracking.TraceID{b.id}, true)
 	if err != nil || len(traces) == 0 {
 		return nil, err
 	}
@@ -240,12 +241,12 @@ func traceLocation(e *tracking.Experiment, id tracking.TraceID) string {
 
 // mayLink reports whether the caller may tie traces to a run, which must exist.
 func (h *Handler) mayLink(c *call, run tracking.RunID) error {
-	exp, err := h.experimentOfRun(c.ctx(), run)
+	exp, err := h.experimentOfRun(c.Ctx(), run)
 	if err != nil {
 		return err
 	}
 	if err := c.authorize(Write, exp); err != nil {
-		return refused(err)
+		return mlflowhttp.Refused(err)
 	}
 	return nil
 }
@@ -259,7 +260,7 @@ func (h *Handler) linkNew(c *call, run tracking.RunID, batch *spanBatch) error {
 		}
 	}
 	for chunk := range slices.Chunk(ids, maxTraceLinks) {
-		if err := h.traces.LinkTraces(c.ctx(), run, chunk); err != nil {
+		if err := h.traces.LinkTraces(c.Ctx(), run, chunk); err != nil {
 			return err
 		}
 	}
@@ -270,7 +271,7 @@ func (h *Handler) linkNew(c *call, run tracking.RunID, batch *spanBatch) error {
 func (h *Handler) tracesByID(c *call, ids []tracking.TraceID, spans bool) (map[tracking.TraceID]tracking.Trace, error) {
 	out := make(map[tracking.TraceID]tracking.Trace, len(ids))
 	for chunk := range slices.Chunk(ids, maxTraces) {
-		page, err := h.traces.Traces(c.ctx(), chunk, spans)
+		page, err := h.traces.Traces(c.Ctx(), chunk, spans)
 		if err != nil {
 			return nil, err
 		}

@@ -1,8 +1,6 @@
 package mlflow
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"strings"
 	"time"
@@ -10,6 +8,7 @@ import (
 
 	"github.com/millwright-ml/millwright/internal/errs"
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowclient"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -103,37 +102,9 @@ func toRemoteMetric(m *tracking.Metric) mlflowapi.Metric {
 	return out
 }
 
-// A page token of a Conn is the server's token behind eight bytes that tie it
-// to the query, since servers take a token of another query for their own and
-// answer with a wrong page.
+func sealToken(query, token string) string { return mlflowclient.SealToken(query, token) }
 
-const tokenMark = 8
-
-func markOf(query, token string) []byte {
-	sum := sha256.Sum256([]byte(query + "\x00" + token))
-	return sum[:tokenMark]
-}
-
-// sealToken returns the Conn's token for what the server answered.
-func sealToken(query, token string) string {
-	if token == "" {
-		return ""
-	}
-	return base64.RawURLEncoding.EncodeToString(append(markOf(query, token), token...))
-}
-
-// openToken returns the server's token. ErrInvalid when it is damaged or
-// belongs to another query.
-func openToken(query, token string) (string, error) {
-	if token == "" {
-		return "", nil
-	}
-	data, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err == nil && len(data) > tokenMark && string(data[:tokenMark]) == string(markOf(query, string(data[tokenMark:]))) {
-		return string(data[tokenMark:]), nil
-	}
-	return "", fmt.Errorf("page token %q is damaged or belongs to another query: %w", shownSubject(token), errs.ErrInvalid)
-}
+func openToken(query, token string) (string, error) { return mlflowclient.OpenToken(query, token) }
 
 // pageSize is how many entries to ask the server for.
 func pageSize[T int32 | int64](want, standard, limit int) *T {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/millwright-ml/millwright/internal/errs"
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowclient"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -176,7 +177,7 @@ func (c *Conn) logBatch(ctx context.Context, id tracking.RunID, b tracking.Batch
 	r := apiPost("log batch to run", string(id), "runs/log-batch", message)
 	r.passing = lostRace
 	err := c.call(ctx, r, nil)
-	var answer *ResponseError
+	var answer *mlflowclient.Answer
 	if err == nil || !errors.As(err, &answer) || !errors.Is(err, errs.ErrInvalid) && !errors.Is(err, errs.ErrConflict) {
 		return err
 	}
@@ -193,7 +194,7 @@ func (c *Conn) logBatch(ctx context.Context, id tracking.RunID, b tracking.Batch
 
 // lostRace reports upstream's answer to one of two clients that write the same
 // param or tag at the same time.
-func lostRace(answer *ResponseError) bool {
+func lostRace(answer *mlflowclient.Answer) bool {
 	return takenTwice(answer.Message) && !linkRefused(answer)
 }
 
@@ -205,7 +206,7 @@ func takenTwice(text string) bool {
 
 // linkRefused reports upstream's answer to a point of a logged model that it
 // has already, or of one that does not exist; both ought to be ignored.
-func linkRefused(answer *ResponseError) bool {
+func linkRefused(answer *mlflowclient.Answer) bool {
 	return strings.Contains(answer.Message, "logged_model_metrics") &&
 		(takenTwice(answer.Message) || strings.Contains(strings.ToLower(answer.Message), "foreign key constraint"))
 }
@@ -227,7 +228,7 @@ func (c *Conn) logLinked(ctx context.Context, message *mlflowapi.LogBatch) error
 	for _, m := range links {
 		r.message = &mlflowapi.LogBatch{RunID: message.RunID, Metrics: []mlflowapi.Metric{m}}
 		err := c.call(ctx, r, nil)
-		var answer *ResponseError
+		var answer *mlflowclient.Answer
 		if err != nil && !(errors.As(err, &answer) && linkRefused(answer)) {
 			return err
 		}

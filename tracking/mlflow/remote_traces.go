@@ -19,6 +19,7 @@ import (
 
 	"github.com/millwright-ml/millwright/internal/errs"
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowclient"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -67,7 +68,7 @@ func (c *Conn) PutTrace(ctx context.Context, t tracking.Trace) (tracking.Trace, 
 		return tracking.Trace{}, err
 	}
 	if answer.Trace == nil {
-		return tracking.Trace{}, r.fail(fmt.Errorf("%s answered without the trace: %w", c.host, errs.ErrUnsupported))
+		return tracking.Trace{}, r.fail(fmt.Errorf("%s answered without the trace: %w", c.client.Host(), errs.ErrUnsupported))
 	}
 	return remoteTrace(&r, &answer.Trace.TraceInfo)
 }
@@ -256,12 +257,12 @@ func (c *Conn) addSpans(ctx context.Context, found map[tracking.TraceID]tracking
 
 func (c *Conn) addPartialSpans(ctx context.Context, found map[tracking.TraceID]tracking.Trace, id tracking.TraceID) error {
 	r := apiGet3("get spans of trace", string(id), "traces/get", url.Values{"trace_id": {string(id)}, "allow_partial": {"true"}})
-	r.final = func(answer *ResponseError) bool {
+	r.final = func(answer *mlflowclient.Answer) bool {
 		return strings.Contains(answer.Message, "not stored in tracking store")
 	}
 	var answer mlflowapi.TraceMessage
 	err := c.call(ctx, r, &answer)
-	var refused *ResponseError
+	var refused *mlflowclient.Answer
 	switch {
 	case refusal(err), errors.As(err, &refused) && r.final(refused): // it has none, or is gone meanwhile
 		return nil
@@ -449,7 +450,7 @@ func (c *Conn) PutAssessment(ctx context.Context, a tracking.Assessment) (tracki
 		return tracking.Assessment{}, err
 	}
 	if answer.Assessment == nil {
-		return tracking.Assessment{}, r.fail(fmt.Errorf("%s answered without the assessment: %w", c.host, errs.ErrUnsupported))
+		return tracking.Assessment{}, r.fail(fmt.Errorf("%s answered without the assessment: %w", c.client.Host(), errs.ErrUnsupported))
 	}
 	stored, err := assessmentFromWire(answer.Assessment)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -70,7 +71,7 @@ func (h *Handler) createRun(c *call, m *mlflowapi.CreateRun) (any, error) {
 	if m.RunName != "" && name != "" && name != m.RunName {
 		return nil, mlflowapi.Errorf(mlflowapi.CodeInvalid,
 			"Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values (run_name='%s', mlflow.runName='%s').",
-			printable(m.RunName), printable(name))
+			mlflowhttp.Printable(m.RunName), mlflowhttp.Printable(name))
 	}
 	run := tracking.RunInfo{
 		ID: tracking.NewRunID(), Experiment: exp, Name: m.RunName, User: m.UserID,
@@ -90,7 +91,7 @@ func (h *Handler) createRun(c *call, m *mlflowapi.CreateRun) (any, error) {
 	if err := run.Validate(); err != nil {
 		return nil, err
 	}
-	stored, err := h.store.CreateRun(c.ctx(), run)
+	stored, err := h.store.CreateRun(c.Ctx(), run)
 	if errors.Is(err, tracking.ErrNotFound) {
 		return nil, noExperiment(string(exp))
 	}
@@ -135,7 +136,7 @@ func (h *Handler) changeRun(c *call, text string, u tracking.RunUpdate) (trackin
 	if err := u.Validate(); err != nil {
 		return id, err
 	}
-	return id, h.store.UpdateRun(c.ctx(), id, u)
+	return id, h.store.UpdateRun(c.Ctx(), id, u)
 }
 
 func (h *Handler) updateRun(c *call, m *mlflowapi.UpdateRun) (any, error) {
@@ -153,7 +154,7 @@ func (h *Handler) updateRun(c *call, m *mlflowapi.UpdateRun) (any, error) {
 	if err != nil {
 		return nil, runErr(id, err)
 	}
-	run, err := h.run(c.ctx(), id)
+	run, err := h.run(c.Ctx(), id)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +172,7 @@ func (h *Handler) restoreRun(c *call, m *mlflowapi.RestoreRun) (any, error) {
 }
 
 func (h *Handler) getRun(c *call, m *mlflowapi.GetRun) (any, error) {
-	run, err := h.run(c.ctx(), tracking.RunID(m.RunID))
+	run, err := h.run(c.Ctx(), tracking.RunID(m.RunID))
 	if err != nil {
 		return nil, err
 	}
@@ -184,10 +185,10 @@ func (h *Handler) deleteTag(c *call, m *mlflowapi.DeleteTag) (any, error) {
 	}
 	id, err := h.changeRun(c, m.RunID, tracking.RunUpdate{DeleteTags: []string{m.Key}})
 	if errors.Is(err, tracking.ErrNotFound) {
-		if _, err := h.run(c.ctx(), id); err != nil {
+		if _, err := h.run(c.Ctx(), id); err != nil {
 			return nil, err
 		}
-		return nil, mlflowapi.Errorf(mlflowapi.CodeNotFound, "No tag with name: %s in run with id %s", printable(m.Key), id)
+		return nil, mlflowapi.Errorf(mlflowapi.CodeNotFound, "No tag with name: %s in run with id %s", mlflowhttp.Printable(m.Key), id)
 	}
 	return nil, err
 }
@@ -206,17 +207,23 @@ func (h *Handler) searchRuns(c *call, m *mlflowapi.SearchRuns) error {
 	}
 	q := tracking.RunQuery{Experiments: ids, View: viewOf(m.RunViewType), Filter: m.Filter, OrderBy: m.OrderBy}
 	if len(ids) == 0 {
-		return c.send(http.StatusOK, []byte("{}"))
+		return c.Send(http.StatusOK, []byte("{}"))
 	}
-	return pages(newStream(c, "runs"), limit, m.PageToken, func(s *stream, limit int, token string) (int, string, error) {
+	return mlflowhttp.Pages(mlflowhttp.NewStream(&c.Call, "runs"), limit, m.PageToken, func(s *mlflowhttp.Stream, limit int, token string) (int, string, error) {
 		q.Page = tracking.Page{Max: limit, Token: token}
-		page, next, err := h.store.SearchRuns(c.ctx(), q)
+		page, next, err := h.store.SearchRuns(c.Ctx(), q)
 		if err != nil {
 			return 0, "", err
 		}
 		for i := range page {
-			s.addRun(&page[i])
+			addRun(s, &page[i])
 		}
 		return len(page), next, nil
 	})
+}
+
+// addRun appends one run.
+func addRun(s *mlflowhttp.Stream, r *tracking.RunInfo) {
+	run := wireRun(r)
+	s.Add(&run)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -51,7 +52,7 @@ func byRunAndModels[M any](run func(*M) string, models func(*M) []string) scope 
 		if err != nil {
 			return nil, err
 		}
-		exp, err := c.h.experimentOfRun(c.ctx(), tracking.RunID(run(m)))
+		exp, err := c.h.experimentOfRun(c.Ctx(), tracking.RunID(run(m)))
 		if err != nil {
 			return nil, err
 		}
@@ -60,7 +61,7 @@ func byRunAndModels[M any](run func(*M) string, models func(*M) []string) scope 
 			return targets, nil
 		}
 		for _, id := range models(m) {
-			exp, err := c.h.experimentOfModel(c.ctx(), tracking.ModelID(id))
+			exp, err := c.h.experimentOfModel(c.Ctx(), tracking.ModelID(id))
 			if errors.Is(err, tracking.ErrNotFound) || errors.Is(err, tracking.ErrUnsupported) {
 				continue
 			}
@@ -75,7 +76,7 @@ func byRunAndModels[M any](run func(*M) string, models func(*M) []string) scope 
 
 // byModelPath is the scope of a route whose path names a logged model.
 func byModelPath(c *call) ([]tracking.ExperimentID, error) {
-	exp, err := c.h.experimentOfModel(c.ctx(), tracking.ModelID(c.path("model_id")))
+	exp, err := c.h.experimentOfModel(c.Ctx(), tracking.ModelID(c.Path("model_id")))
 	return []tracking.ExperimentID{exp}, err
 }
 
@@ -120,7 +121,7 @@ func (h *Handler) model(ctx context.Context, id tracking.ModelID, deleted bool) 
 }
 
 func noModel(id tracking.ModelID) error {
-	return mlflowapi.Errorf(mlflowapi.CodeNotFound, "Logged model with ID '%s' not found.", printable(string(id)))
+	return mlflowapi.Errorf(mlflowapi.CodeNotFound, "Logged model with ID '%s' not found.", mlflowhttp.Printable(string(id)))
 }
 
 // unsupported is the error of routes that the store has nothing for.
@@ -208,7 +209,7 @@ func (h *Handler) experimentsOfRuns(c *call, ids []string) ([]tracking.Experimen
 	}
 	var targets []tracking.ExperimentID
 	for _, id := range ids {
-		exp, err := h.experimentOfRun(c.ctx(), tracking.RunID(id))
+		exp, err := h.experimentOfRun(c.Ctx(), tracking.RunID(id))
 		if errors.Is(err, tracking.ErrNotFound) {
 			continue
 		}

@@ -11,15 +11,16 @@ import (
 	"time"
 
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 )
 
 // serverRoutes are the routes about the server itself and the web UI.
 func (h *Handler) serverRoutes() []route {
 	text := func(body string) func(*call) error {
 		return func(c *call) error {
-			c.w.Header().Set("Content-Type", "text/html; charset=utf-8")
-			c.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-			_, _ = c.w.Write([]byte(body)) // a client that went away needs no answer
+			c.W.Header().Set("Content-Type", "text/html; charset=utf-8")
+			c.W.Header().Set("Content-Length", strconv.Itoa(len(body)))
+			_, _ = c.W.Write([]byte(body)) // a client that went away needs no answer
 			return nil
 		}
 	}
@@ -45,7 +46,7 @@ func (h *Handler) serverRoutes() []route {
 
 // constant serves the same JSON text to everyone.
 func constant(body string) func(*call) error {
-	return func(c *call) error { return c.send(http.StatusOK, []byte(body)) }
+	return func(c *call) error { return c.Send(http.StatusOK, []byte(body)) }
 }
 
 // serverInfo tells clients that there are no workspaces, what kind of store
@@ -53,7 +54,7 @@ func constant(body string) func(*call) error {
 // large files past this server.
 func (h *Handler) serverInfo(c *call) error {
 	uploads, downloads := h.multipart()
-	return c.send(http.StatusOK, fmt.Appendf(nil, `{"store_type":"SqlStore","workspaces_enabled":false,"features_enabled":{"gateway":false},"trace_archival_enabled":false,`+
+	return c.Send(http.StatusOK, fmt.Appendf(nil, `{"store_type":"SqlStore","workspaces_enabled":false,"features_enabled":{"gateway":false},"trace_archival_enabled":false,`+
 		`"multipart_uploads_enabled":%t,"multipart_downloads_enabled":%t,`+
 		`"presigned_upload_run_id_supported":true,"presigned_upload_model_id_supported":true}`, uploads, downloads))
 }
@@ -61,7 +62,7 @@ func (h *Handler) serverInfo(c *call) error {
 func (h *Handler) serveIndex(c *call) error { return h.serveFile(c, "index.html") }
 
 func (h *Handler) serveAsset(c *call) error {
-	name := c.path("path")
+	name := c.Path("path")
 	if !fs.ValidPath(name) || strings.ContainsAny(name, "\\\x00") {
 		return noFile(name)
 	}
@@ -69,7 +70,7 @@ func (h *Handler) serveAsset(c *call) error {
 }
 
 func noFile(name string) error {
-	return mlflowapi.Errorf(mlflowapi.CodeNoEndpoint, "The web UI has no file '%s'.", printable(name))
+	return mlflowapi.Errorf(mlflowapi.CodeNoEndpoint, "The web UI has no file '%s'.", mlflowhttp.Printable(name))
 }
 
 // serveFile sends one file of the web UI. Its assets have a hash in their
@@ -90,13 +91,13 @@ func (h *Handler) serveFile(c *call, name string) error {
 	if info.IsDir() {
 		return noFile(name)
 	}
-	header := c.w.Header()
+	header := c.W.Header()
 	header.Set("Content-Type", assetType(name))
 	header.Set("Cache-Control", "no-cache")
 	if strings.HasPrefix(name, "static/") {
 		header.Set("Cache-Control", "public, max-age="+strconv.Itoa(int((365*24*time.Hour).Seconds()))+", immutable")
 	}
-	http.ServeContent(c.w, c.r, name, info.ModTime(), contentOf(f, info))
+	http.ServeContent(c.W, c.R, name, info.ModTime(), contentOf(f, info))
 	return nil
 }
 

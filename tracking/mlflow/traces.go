@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -73,14 +74,14 @@ func byTrace[M any](id func(*M) string) scope {
 		if err != nil {
 			return nil, err
 		}
-		t, err := c.h.trace(c.ctx(), id(m), false)
+		t, err := c.h.trace(c.Ctx(), id(m), false)
 		return []tracking.ExperimentID{t.Experiment}, err
 	}
 }
 
 // byTracePath is the scope of a route whose path names a trace.
 func byTracePath(c *call) ([]tracking.ExperimentID, error) {
-	t, err := c.h.trace(c.ctx(), c.path("trace_id"), false)
+	t, err := c.h.trace(c.Ctx(), c.Path("trace_id"), false)
 	return []tracking.ExperimentID{t.Experiment}, err
 }
 
@@ -103,7 +104,7 @@ func (h *Handler) trace(ctx context.Context, id string, spans bool) (tracking.Tr
 }
 
 func noTrace(id string) error {
-	return mlflowapi.Errorf(mlflowapi.CodeNotFound, "Trace with ID '%s' not found.", printable(id))
+	return mlflowapi.Errorf(mlflowapi.CodeNotFound, "Trace with ID '%s' not found.", mlflowhttp.Printable(id))
 }
 
 // startTrace stores what a client tells of a trace as a whole; its spans came
@@ -128,16 +129,16 @@ func (h *Handler) startTrace(c *call, m *mlflowapi.TraceMessage) (any, error) {
 	}
 	if old, ok := known[t.ID]; ok {
 		if err := c.authorize(Write, old.Experiment); err != nil {
-			return nil, refused(err)
+			return nil, mlflowhttp.Refused(err)
 		}
 	}
-	e, err := h.experiment(c.ctx(), t.Experiment)
+	e, err := h.experiment(c.Ctx(), t.Experiment)
 	if err != nil {
 		return nil, err
 	}
 	t.Tags[tagArtifactLocation] = traceLocation(&e, t.ID)
 	t.Metadata[metaFinalized] = "true"
-	stored, err := h.traces.PutTrace(c.ctx(), t)
+	stored, err := h.traces.PutTrace(c.Ctx(), t)
 	if err != nil {
 		return nil, err
 	}
@@ -145,11 +146,11 @@ func (h *Handler) startTrace(c *call, m *mlflowapi.TraceMessage) (any, error) {
 }
 
 func (h *Handler) getTraceInfo(c *call) error {
-	t, err := h.trace(c.ctx(), c.path("trace_id"), false)
+	t, err := h.trace(c.Ctx(), c.Path("trace_id"), false)
 	if err != nil {
 		return err
 	}
-	return c.json(&mlflowapi.TraceMessage{Trace: &mlflowapi.Trace{TraceInfo: wireTrace(&t)}})
+	return c.JSON(&mlflowapi.TraceMessage{Trace: &mlflowapi.Trace{TraceInfo: wireTrace(&t)}})
 }
 
 // getTrace answers with a trace and its spans, once all of them came unless a
@@ -158,29 +159,29 @@ func (h *Handler) getTrace(c *call, m *mlflowapi.GetTrace) error {
 	deadline := time.Now().Add(exportTime)
 	pause := 50 * time.Millisecond
 	for {
-		t, err := h.trace(c.ctx(), m.TraceID, true)
+		t, err := h.trace(c.Ctx(), m.TraceID, true)
 		if err != nil {
 			return err
 		}
 		if m.AllowPartial || complete(&t) {
-			buf := newBuffer()
-			defer buf.release()
-			buf.b = append(buf.b, `{"trace":`...)
-			if buf.b, err = appendTrace(buf.b, &t); err != nil {
+			buf := mlflowhttp.NewBuffer()
+			defer buf.Release()
+			buf.B = append(buf.B, `{"trace":`...)
+			if buf.B, err = appendTrace(buf.B, &t); err != nil {
 				return err
 			}
-			buf.b = append(buf.b, '}')
-			return c.send(http.StatusOK, buf.b)
+			buf.B = append(buf.B, '}')
+			return c.Send(http.StatusOK, buf.B)
 		}
 		if time.Now().Add(pause).After(deadline) {
-			return mlflowapi.Errorf(mlflowapi.CodeNotFound, "Trace with ID %s is not fully exported yet, please try again later.", printable(m.TraceID))
+			return mlflowapi.Errorf(mlflowapi.CodeNotFound, "Trace with ID %s is not fully exported yet, please try again later.", mlflowhttp.Printable(m.TraceID))
 		}
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
-		case <-c.ctx().Done():
+		case <-c.Ctx().Done():
 			timer.Stop()
-			return c.ctx().Err()
+			return c.Ctx().Err()
 		}
 		pause *= 2
 	}
@@ -215,7 +216,7 @@ func (h *Handler) wantedTraces(c *call, m *mlflowapi.BatchGetTraces) ([]tracking
 			ids = append(ids, tracking.TraceID(id))
 		}
 	}
-	list, err := h.traces.Traces(c.ctx(), ids, false)
+	list, err := h.traces.Traces(c.Ctx(), ids, false)
 	if err != nil {
 		return nil, err
 	}
@@ -237,29 +238,29 @@ func (h *Handler) batchGetTraces(c *call, m *mlflowapi.BatchGetTraces) error {
 	if err != nil {
 		return err
 	}
-	s := newStream(c, "traces")
-	defer s.release()
+	s := mlflowhttp.NewStream(&c.Call, "traces")
+	defer s.Release()
 	for chunk := range slices.Chunk(wanted, traceSpanChunk) {
 		ids := make([]tracking.TraceID, len(chunk))
 		for i := range chunk {
 			ids[i] = chunk[i].ID
 		}
-		list, err := h.traces.Traces(c.ctx(), ids, true)
+		list, err := h.traces.Traces(c.Ctx(), ids, true)
 		if err != nil {
-			return s.fail(err)
+			return s.Fail(err)
 		}
 		for i := range list {
 			if len(list[i].Spans) == 0 || !complete(&list[i]) {
 				continue // searches show whole traces only
 			}
-			s.next()
-			if s.buf.b, err = appendTrace(s.buf.b, &list[i]); err != nil {
-				return s.fail(err)
+			s.Next()
+			if s.Buf.B, err = appendTrace(s.Buf.B, &list[i]); err != nil {
+				return s.Fail(err)
 			}
-			s.flushFull()
+			s.FlushFull()
 		}
 	}
-	return s.end("")
+	return s.End("")
 }
 
 func (h *Handler) batchGetTraceInfos(c *call, m *mlflowapi.BatchGetTraces) (any, error) {
@@ -291,7 +292,7 @@ func (h *Handler) findTraces(c *call, ids []string, q tracking.TraceQuery, max *
 		return nil, "", err
 	}
 	q.Page.Max = limit
-	return h.traces.SearchTraces(c.ctx(), q)
+	return h.traces.SearchTraces(c.Ctx(), q)
 }
 
 func (h *Handler) searchTraces(c *call, m *mlflowapi.SearchTracesV3) (any, error) {

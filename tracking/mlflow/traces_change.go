@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
+	"github.com/millwright-ml/millwright/internal/mlflowhttp"
 	"github.com/millwright-ml/millwright/tracking"
 )
 
@@ -25,12 +26,12 @@ func (h *Handler) deleteTraceTag(c *call, m *mlflowapi.DeleteTraceTag) (any, err
 	if err := checkTraceTag(m.Key, "deleted"); err != nil {
 		return nil, err
 	}
-	t, err := h.trace(c.ctx(), c.path("trace_id"), false)
+	t, err := h.trace(c.Ctx(), c.Path("trace_id"), false)
 	if err != nil {
 		return nil, err
 	}
 	if _, ok := t.Tags[m.Key]; !ok {
-		return nil, mlflowapi.Errorf(mlflowapi.CodeNotFound, "No trace tag with key '%s' for trace with ID '%s'", printable(m.Key), t.ID)
+		return nil, mlflowapi.Errorf(mlflowapi.CodeNotFound, "No trace tag with key '%s' for trace with ID '%s'", mlflowhttp.Printable(m.Key), t.ID)
 	}
 	return h.changeTrace(c, tracking.TraceUpdate{DeleteTags: []string{m.Key}})
 }
@@ -40,14 +41,14 @@ func (h *Handler) changeTrace(c *call, u tracking.TraceUpdate) (any, error) {
 	if h.traces == nil {
 		return nil, unsupported("traces")
 	}
-	id := c.path("trace_id")
+	id := c.Path("trace_id")
 	if tracking.ValidateTraceID(tracking.TraceID(id)) != nil {
 		return nil, noTrace(id)
 	}
 	if err := u.Validate(); err != nil {
 		return nil, err
 	}
-	err := h.traces.UpdateTrace(c.ctx(), tracking.TraceID(id), u)
+	err := h.traces.UpdateTrace(c.Ctx(), tracking.TraceID(id), u)
 	if errors.Is(err, tracking.ErrNotFound) && len(u.DeleteTags) == 0 {
 		err = noTrace(id)
 	}
@@ -80,7 +81,7 @@ func (h *Handler) deleteTraces(c *call, m *mlflowapi.DeleteTraces) (any, error) 
 			for i, id := range chunk {
 				ids[i] = tracking.TraceID(id)
 			}
-			n, err := h.traces.DeleteTraces(c.ctx(), exp, ids, time.Time{}, 0)
+			n, err := h.traces.DeleteTraces(c.Ctx(), exp, ids, time.Time{}, 0)
 			if err != nil {
 				return nil, err
 			}
@@ -94,7 +95,7 @@ func (h *Handler) deleteTraces(c *call, m *mlflowapi.DeleteTraces) (any, error) 
 		if m.MaxTraces != nil {
 			limit = min(limit, int(*m.MaxTraces-out.TracesDeleted))
 		}
-		n, err := h.traces.DeleteTraces(c.ctx(), exp, nil, before, limit)
+		n, err := h.traces.DeleteTraces(c.Ctx(), exp, nil, before, limit)
 		if err != nil {
 			return nil, err
 		}
@@ -113,7 +114,7 @@ func (h *Handler) linkTraces(c *call, m *mlflowapi.LinkTracesToRun) (any, error)
 		return nil, mlflowapi.Errorf(mlflowapi.CodeInvalid,
 			"Cannot link more than %d traces to a run in a single request. Provided %d traces.", maxTraceLinks, len(m.TraceIDs))
 	}
-	run, err := h.run(c.ctx(), tracking.RunID(m.RunID))
+	run, err := h.run(c.Ctx(), tracking.RunID(m.RunID))
 	if err != nil {
 		return nil, err
 	}
@@ -133,16 +134,16 @@ func (h *Handler) linkTraces(c *call, m *mlflowapi.LinkTracesToRun) (any, error)
 			return nil, noTrace(string(id))
 		}
 		if err := c.authorize(Write, t.Experiment); err != nil {
-			return nil, refused(err)
+			return nil, mlflowhttp.Refused(err)
 		}
 	}
-	return nil, h.traces.LinkTraces(c.ctx(), run.ID, ids)
+	return nil, h.traces.LinkTraces(c.Ctx(), run.ID, ids)
 }
 
 // linkPrompts keeps which prompts a trace used in a tag, as clients do that
 // know them when the trace is made.
 func (h *Handler) linkPrompts(c *call, m *mlflowapi.LinkPromptsToTrace) (any, error) {
-	t, err := h.trace(c.ctx(), m.TraceID, false)
+	t, err := h.trace(c.Ctx(), m.TraceID, false)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +153,7 @@ func (h *Handler) linkPrompts(c *call, m *mlflowapi.LinkPromptsToTrace) (any, er
 	}
 	for _, p := range m.PromptVersions {
 		if _, err := strconv.Atoi(p.Version); err != nil || p.Name == "" {
-			return nil, mlflowapi.Errorf(mlflowapi.CodeInvalid, "A prompt version needs a name and a number, not '%s' and '%s'.", printable(p.Name), printable(p.Version))
+			return nil, mlflowapi.Errorf(mlflowapi.CodeInvalid, "A prompt version needs a name and a number, not '%s' and '%s'.", mlflowhttp.Printable(p.Name), mlflowhttp.Printable(p.Version))
 		}
 		if !slices.Contains(list, p) {
 			list = append(list, p)
@@ -170,12 +171,12 @@ func (h *Handler) linkPrompts(c *call, m *mlflowapi.LinkPromptsToTrace) (any, er
 	if err := u.Validate(); err != nil {
 		return nil, err
 	}
-	return nil, h.traces.UpdateTrace(c.ctx(), t.ID, u)
+	return nil, h.traces.UpdateTrace(c.Ctx(), t.ID, u)
 }
 
 // byTraceQuery is the scope of a route whose URL names a trace.
 func byTraceQuery(c *call) ([]tracking.ExperimentID, error) {
-	query, err := queryOf(c.r)
+	query, err := mlflowhttp.Query(c.R)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +184,7 @@ func byTraceQuery(c *call) ([]tracking.ExperimentID, error) {
 	if id == "" {
 		return nil, errNoRequestID
 	}
-	t, err := c.h.trace(c.ctx(), id, false)
+	t, err := c.h.trace(c.Ctx(), id, false)
 	return []tracking.ExperimentID{t.Experiment}, err
 }
 
@@ -195,7 +196,7 @@ const traceFile = "traces.json"
 // getTraceArtifact sends the spans of a trace to the UI, or a file that is
 // attached to it.
 func (h *Handler) getTraceArtifact(c *call) error {
-	query, err := queryOf(c.r)
+	query, err := mlflowhttp.Query(c.R)
 	if err != nil {
 		return err
 	}
@@ -204,11 +205,11 @@ func (h *Handler) getTraceArtifact(c *call) error {
 		return errNoRequestID
 	}
 	if file != "" {
-		if err := checkArtifactPath(file); err != nil {
+		if err := mlflowhttp.CheckPath(file); err != nil {
 			return err
 		}
 	}
-	t, err := h.trace(c.ctx(), id, file == "")
+	t, err := h.trace(c.Ctx(), id, file == "")
 	if err != nil {
 		return err
 	}
@@ -219,7 +220,7 @@ func (h *Handler) getTraceArtifact(c *call) error {
 	if !h.ownLocation(c, &t, location) {
 		return noArtifact(path.Base(file))
 	}
-	f, err := h.folderAt(c.ctx(), location)
+	f, err := h.folderAt(c.Ctx(), location)
 	if err != nil {
 		return err
 	}
@@ -232,27 +233,27 @@ func (h *Handler) getTraceArtifact(c *call) error {
 // ownLocation reports whether the tag of a trace, which its client may set to
 // anything, is where the server would keep it.
 func (h *Handler) ownLocation(c *call, t *tracking.Trace, location string) bool {
-	e, err := h.experiment(c.ctx(), t.Experiment)
+	e, err := h.experiment(c.Ctx(), t.Experiment)
 	return err == nil && location == traceLocation(&e, t.ID)
 }
 
 // sendSpans answers with the spans as they are stored.
 func sendSpans(c *call, t *tracking.Trace) error {
 	rootFirst(t.Spans)
-	buf := newBuffer()
-	defer buf.release()
-	buf.b = append(buf.b, `{"spans":[`...)
+	buf := mlflowhttp.NewBuffer()
+	defer buf.Release()
+	buf.B = append(buf.B, `{"spans":[`...)
 	for i := range t.Spans {
 		if i > 0 {
-			buf.b = append(buf.b, ',')
+			buf.B = append(buf.B, ',')
 		}
-		buf.b = append(buf.b, t.Spans[i].Content...)
+		buf.B = append(buf.B, t.Spans[i].Content...)
 	}
-	buf.b = append(buf.b, `]}`...)
-	attachment(c.w.Header(), traceFile)
-	c.w.Header().Set("Content-Length", strconv.Itoa(len(buf.b)))
-	c.w.WriteHeader(http.StatusOK)
-	_, _ = c.w.Write(buf.b) // a client that went away needs no answer
+	buf.B = append(buf.B, `]}`...)
+	mlflowhttp.Attachment(c.W.Header(), traceFile)
+	c.W.Header().Set("Content-Length", strconv.Itoa(len(buf.B)))
+	c.W.WriteHeader(http.StatusOK)
+	_, _ = c.W.Write(buf.B) // a client that went away needs no answer
 	return nil
 }
 

@@ -164,7 +164,7 @@ func (h *Handler) eachTrace(c *call, ids []tracking.ExperimentID, filter string,
 		bound = maxSpanTraces
 	}
 	for n := 0; ; {
-		page, next, err := h.traces.SearchTraces(c.ctx(), q)
+		page, next, err := h.traces.SearchTraces(c.Ctx(), q)
 		if err != nil {
 			return err
 		}
@@ -177,7 +177,7 @@ func (h *Handler) eachTrace(c *call, ids []tracking.ExperimentID, filter string,
 				for i := range chunk {
 					list[i] = chunk[i].ID
 				}
-				if chunk, err = h.traces.Traces(c.ctx(), list, true); err != nil {
+				if chunk, err = h.traces.Traces(c.Ctx(), list, true); err != nil {
 					return err
 				}
 			}

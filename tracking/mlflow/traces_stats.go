@@ -15,7 +15,7 @@ func (h *Handler) countTraces(c *call, experiments []tracking.ExperimentID, filt
 	q := tracking.TraceQuery{Experiments: experiments, Filter: filter, Page: tracking.Page{Max: maxTraces}}
 	n := 0
 	for {
-		page, next, err := h.traces.SearchTraces(c.ctx(), q)
+		page, next, err := h.traces.SearchTraces(c.Ctx(), q)
 		if err != nil {
 			return 0, err
 		}

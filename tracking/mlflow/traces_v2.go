@@ -32,7 +32,7 @@ func (h *Handler) startTraceV2(c *call, m *mlflowapi.StartTraceV2) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	e, err := h.experiment(c.ctx(), exp)
+	e, err := h.experiment(c.Ctx(), exp)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (h *Handler) startTraceV2(c *call, m *mlflowapi.StartTraceV2) (any, error) 
 	if err := t.Validate(); err != nil {
 		return nil, err
 	}
-	stored, err := h.traces.PutTrace(c.ctx(), t)
+	stored, err := h.traces.PutTrace(c.Ctx(), t)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (h *Handler) startTraceV2(c *call, m *mlflowapi.StartTraceV2) (any, error) 
 }
 
 func (h *Handler) endTraceV2(c *call, m *mlflowapi.EndTraceV2) (any, error) {
-	t, err := h.trace(c.ctx(), c.path("trace_id"), false)
+	t, err := h.trace(c.Ctx(), c.Path("trace_id"), false)
 	if err != nil {
 		return nil, err
 	}
@@ -76,18 +76,18 @@ func (h *Handler) endTraceV2(c *call, m *mlflowapi.EndTraceV2) (any, error) {
 	if _, err := h.changeTrace(c, u); err != nil {
 		return nil, err
 	}
-	if t, err = h.trace(c.ctx(), string(t.ID), false); err != nil {
+	if t, err = h.trace(c.Ctx(), string(t.ID), false); err != nil {
 		return nil, err
 	}
 	return &mlflowapi.TraceInfoV2Message{TraceInfo: wireTraceV2(&t)}, nil
 }
 
 func (h *Handler) getTraceInfoV2(c *call) error {
-	t, err := h.trace(c.ctx(), c.path("trace_id"), false)
+	t, err := h.trace(c.Ctx(), c.Path("trace_id"), false)
 	if err != nil {
 		return err
 	}
-	return c.json(&mlflowapi.TraceInfoV2Message{TraceInfo: wireTraceV2(&t)})
+	return c.JSON(&mlflowapi.TraceInfoV2Message{TraceInfo: wireTraceV2(&t)})
 }
 
 func (h *Handler) searchTracesV2(c *call, m *mlflowapi.SearchTracesV2) (any, error) {

@@ -1,4 +1,4 @@
-package mlflow
+package mlflowclient
 
 import (
 	"context"
@@ -21,17 +21,18 @@ const (
 	maxRetryAfter = time.Minute
 )
 
-// resend says when a request may be sent again.
-type resend int
+// Resend says when a request may be sent again.
+type Resend int
 
+// The rules for it.
 const (
-	// resendAlways is for requests that change nothing the second time.
-	resendAlways resend = iota
-	// resendRefused is for requests that would make something a second time:
+	// Always is for requests that change nothing the second time.
+	Always Resend = iota
+	// Refused is for requests that would make something a second time:
 	// only when the first surely was not carried out.
-	resendRefused
-	// resendNever is for requests whose body is gone.
-	resendNever
+	Refused
+	// Never is for requests whose body is gone.
+	Never
 )
 
 // networkError is a request that got no whole answer.
@@ -71,7 +72,7 @@ func (e *networkError) likelyCause() string {
 }
 
 // network classifies what http.Client.Do or the reading of a body returned.
-func (c *Conn) network(err error) error {
+func (c *Client) network(err error) error {
 	var op *net.OpError
 	var dns *net.DNSError
 	unsent := errors.As(err, &dns) || errors.As(err, &op) && op.Op == "dial"
@@ -80,7 +81,7 @@ func (c *Conn) network(err error) error {
 
 // retry calls try until it succeeds, fails for good, or the retries are used
 // up. again tells try how often an earlier attempt has had an unknown outcome.
-func (c *Conn) retry(ctx context.Context, rule resend, try func(ctx context.Context, again int) error) error {
+func (c *Client) retry(ctx context.Context, rule Resend, try func(ctx context.Context, again int) error) error {
 	wait, unknown := c.backoff, 0
 	for n := 0; ; n++ {
 		err := try(ctx, unknown)
@@ -117,7 +118,7 @@ func (c *Conn) retry(ctx context.Context, rule resend, try func(ctx context.Cont
 
 // ended is the error after the context ended; the text of the attempt before
 // that tells more than the context does.
-func (c *Conn) ended(ctx context.Context, n int, last error) error {
+func (c *Client) ended(ctx context.Context, n int, last error) error {
 	if n == 0 || errors.Is(last, ctx.Err()) {
 		return ctx.Err()
 	}
@@ -130,7 +131,7 @@ func surelyRefused(err error) bool {
 	if network, ok := errors.AsType[*networkError](err); ok {
 		return network.unsent
 	}
-	var answer *ResponseError
+	var answer *Answer
 	if !errors.As(err, &answer) {
 		return false
 	}
@@ -147,8 +148,8 @@ func surelyRefused(err error) bool {
 
 // worthResending reports whether an attempt that failed like this may be
 // repeated, and how long the server wants us to wait.
-func worthResending(err error, rule resend) (after time.Duration, ok bool) {
-	if rule == resendNever || rule == resendRefused && !surelyRefused(err) {
+func worthResending(err error, rule Resend) (after time.Duration, ok bool) {
+	if rule == Never || rule == Refused && !surelyRefused(err) {
 		return 0, false
 	}
 	if network, ok := errors.AsType[*networkError](err); ok {
@@ -156,7 +157,7 @@ func worthResending(err error, rule resend) (after time.Duration, ok bool) {
 		// What is wrong with TLS or the URL stays wrong.
 		return 0, !strings.Contains(text, "x509:") && !strings.Contains(text, "HTTP response to HTTPS client")
 	}
-	var answer *ResponseError
+	var answer *Answer
 	if !errors.As(err, &answer) || answer.final {
 		return 0, false
 	}

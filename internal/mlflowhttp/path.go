@@ -1,4 +1,4 @@
-package mlflow
+package mlflowhttp
 
 import (
 	"strings"
@@ -9,42 +9,43 @@ import (
 )
 
 const (
-	maxArtifactPath = 900 // bytes, what every store of artifacts takes
-	// maxDecodings bounds how often a path is unescaped to look for what hides
+	maxPath = 900 // bytes, what every store of artifacts takes
+	// MaxDecodings bounds how often a path is unescaped to look for what hides
 	// behind several layers.
-	maxDecodings = 10
+	MaxDecodings = 10
 )
 
-// checkArtifactPath reports whether path, as a client sent it and once
+// CheckPath reports whether path, as a client sent it and once
 // unescaped, is safe below any root: relative, slash separated, without empty,
 // "." or ".." segments, and no matter how often something behind us unescapes
 // it again.
-func checkArtifactPath(path string) error {
+func CheckPath(path string) error {
 	layer := path
-	for range maxDecodings {
+	for range MaxDecodings {
 		if why := pathFault(layer); why != "" {
-			return invalidPath(path, why)
+			return InvalidPath(path, why)
 		}
-		next := unescapeOnce(layer)
+		next := UnescapeOnce(layer)
 		if next == layer {
 			return nil
 		}
 		layer = next
 	}
-	return invalidPath(path, "it is escaped too many times")
+	return InvalidPath(path, "it is escaped too many times")
 }
 
-// checkArtifactDir is checkArtifactPath for a folder: the empty path is the
+// CheckDir is CheckPath for a folder: the empty path is the
 // root, and one slash at the end is dropped.
-func checkArtifactDir(path string) (string, error) {
+func CheckDir(path string) (string, error) {
 	path = strings.TrimSuffix(path, "/")
 	if path == "" {
 		return "", nil
 	}
-	return path, checkArtifactPath(path)
+	return path, CheckPath(path)
 }
 
-func invalidPath(path, why string) error {
+// InvalidPath is the error of a path that CheckPath refuses.
+func InvalidPath(path, why string) error {
 	const shown = 100
 	if len(path) > shown {
 		path = path[:shown] + "…"
@@ -56,7 +57,7 @@ func pathFault(p string) string {
 	switch {
 	case p == "":
 		return "it is empty"
-	case len(p) > maxArtifactPath:
+	case len(p) > maxPath:
 		return "it is longer than 900 bytes"
 	case !utf8.ValidString(p):
 		return "it is not UTF-8"
@@ -64,7 +65,7 @@ func pathFault(p string) string {
 		return "it holds a backslash"
 	case strings.ContainsRune(p, '#'):
 		return "it holds a #"
-	case strings.IndexFunc(p, isControl) >= 0:
+	case strings.IndexFunc(p, IsControl) >= 0:
 		return "it holds a control character"
 	case p[0] == '/':
 		return "it is absolute"
@@ -79,8 +80,8 @@ func pathFault(p string) string {
 	return ""
 }
 
-// isControl reports characters that no store can keep in a name.
-func isControl(r rune) bool {
+// IsControl reports characters that no store can keep in a name.
+func IsControl(r rune) bool {
 	return unicode.IsControl(r) || r == 0xFFFE || r == 0xFFFF
 }
 
@@ -94,8 +95,8 @@ func hasScheme(p string) bool {
 
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
-// unescapeOnce replaces every valid %XX and leaves the others.
-func unescapeOnce(s string) string {
+// UnescapeOnce replaces every valid %XX and leaves the others.
+func UnescapeOnce(s string) string {
 	if !strings.ContainsRune(s, '%') {
 		return s
 	}

@@ -1,4 +1,4 @@
-package mlflow
+package mlflowclient
 
 import (
 	"cmp"
@@ -20,7 +20,6 @@ import (
 
 	"github.com/millwright-ml/millwright/internal/errs"
 	"github.com/millwright-ml/millwright/internal/mlflowapi"
-	"github.com/millwright-ml/millwright/tracking"
 )
 
 // proxyPath is where servers keep what mlflow-artifacts: names.
@@ -29,17 +28,13 @@ const proxyPath = "/api/2.0/mlflow-artifacts/artifacts"
 // maxListDepth bounds how deep folders are followed.
 const maxListDepth = 100
 
-// Artifacts returns the files that the server keeps for its clients, those of
-// artifact URIs with the scheme mlflow-artifacts; ErrUnsupported or
-// ErrUnavailable come from a server that keeps none. A key is the path of such
-// a URI without the slash in front.
-//
-// Bodies are streamed both ways and never held in memory. Put is sent again
-// after a failure when its body is an io.Seeker. Files that come back short
-// are an error of the reader, never a silent end. Listings have no times.
-func (c *Conn) Artifacts() tracking.Artifacts { return remoteFiles{c} }
+// Files are the files that the server keeps for its clients, those of artifact
+// URIs with the scheme mlflow-artifacts; it is a tracking.Artifacts. A key is
+// the path of such a URI without the slash in front.
+type Files struct{ c *Client }
 
-type remoteFiles struct{ c *Conn }
+// Files returns them.
+func (c *Client) Files() Files { return Files{c} }
 
 // remoteFile describes a file of the server.
 type remoteFile struct {
@@ -80,15 +75,15 @@ func pathError(op, key string, err error) error {
 	case errors.Is(err, errs.ErrInvalid) && !errors.Is(err, fs.ErrInvalid):
 		err = fmt.Errorf("%w: %w", err, fs.ErrInvalid)
 	}
-	return &fs.PathError{Op: "mlflow: " + op + " artifact", Path: shownSubject(key), Err: err}
+	return &fs.PathError{Op: "mlflow: " + op + " artifact", Path: Shown(key), Err: err}
 }
 
 func badKey(op, key, fault string) error {
 	return pathError(op, key, fmt.Errorf("%s: %w", fault, errs.ErrInvalid))
 }
 
-// Put implements tracking.Artifacts.
-func (f remoteFiles) Put(ctx context.Context, key string, body io.Reader, size int64) error {
+// Put is that of tracking.Artifacts.
+func (f Files) Put(ctx context.Context, key string, body io.Reader, size int64) error {
 	if fault := remoteKeyFault(key); fault != "" {
 		return badKey("put", key, fault)
 	}
@@ -98,12 +93,12 @@ func (f remoteFiles) Put(ctx context.Context, key string, body io.Reader, size i
 	if err := ctx.Err(); err != nil {
 		return pathError("put", key, err)
 	}
-	rule, start := resendNever, int64(0)
+	rule, start := Never, int64(0)
 	seeker, _ := body.(io.Seeker)
 	if seeker != nil {
 		var err error
 		if start, err = seeker.Seek(0, io.SeekCurrent); err == nil {
-			rule = resendAlways
+			rule = Always
 		}
 	}
 	sent := false
@@ -122,7 +117,7 @@ func (f remoteFiles) Put(ctx context.Context, key string, body io.Reader, size i
 	return nil
 }
 
-func (f remoteFiles) put(ctx context.Context, key string, body io.Reader, size int64) error {
+func (f Files) put(ctx context.Context, key string, body io.Reader, size int64) error {
 	upload := &uploadBody{body: body, left: size, sized: size >= 0}
 	defer upload.release() // the transport may still read when Do has returned
 	req, err := f.c.newRequest(ctx, http.MethodPut, f.c.base+proxyPath+"/"+escapeSegments(key), upload, nil)
@@ -149,14 +144,14 @@ func (f remoteFiles) put(ctx context.Context, key string, body io.Reader, size i
 	}
 	defer drainBody(resp.Body)
 	if resp.StatusCode/100 != 2 {
-		return readError(resp)
+		return f.c.refused(resp)
 	}
 	return nil
 }
 
-// Get implements tracking.Artifacts. Servers that do not know ranges send the
+// Get is that of tracking.Artifacts. Servers that do not know ranges send the
 // file from its start, of which the first off bytes are read and dropped.
-func (f remoteFiles) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
+func (f Files) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
 	if fault := remoteKeyFault(key); fault != "" {
 		return nil, badKey("get", key, fault)
 	}
@@ -181,7 +176,7 @@ func (f remoteFiles) Get(ctx context.Context, key string, off, n int64) (io.Read
 	// The transport would unpack an answer and count other bytes than ours.
 	header.Set("Accept-Encoding", "identity")
 	var body io.ReadCloser
-	err := f.c.retry(ctx, resendAlways, func(ctx context.Context, _ int) error {
+	err := f.c.retry(ctx, Always, func(ctx context.Context, _ int) error {
 		var err error
 		body, err = f.get(ctx, key, off, n, header)
 		return err
@@ -192,7 +187,7 @@ func (f remoteFiles) Get(ctx context.Context, key string, off, n int64) (io.Read
 	return body, nil
 }
 
-func (f remoteFiles) get(ctx context.Context, key string, off, n int64, header http.Header) (io.ReadCloser, error) {
+func (f Files) get(ctx context.Context, key string, off, n int64, header http.Header) (io.ReadCloser, error) {
 	req, err := f.c.newRequest(ctx, http.MethodGet, f.c.base+proxyPath+"/"+escapeSegments(key), nil, header)
 	if err != nil {
 		return nil, err
@@ -216,9 +211,9 @@ func (f remoteFiles) get(ctx context.Context, key string, off, n int64, header h
 		return f.pastEnd(resp, off)
 	default:
 		defer drainBody(resp.Body)
-		return nil, fileError(resp)
+		return nil, f.fileError(resp)
 	}
-	body := &downloadBody{body: resp.Body, left: n, all: n < 0, files: f}
+	body := &downloadBody{body: resp.Body, left: n, all: n < 0, client: f.c}
 	if skip > 0 {
 		skipped, err := io.CopyN(io.Discard, resp.Body, skip)
 		switch {
@@ -235,7 +230,7 @@ func (f remoteFiles) get(ctx context.Context, key string, off, n int64, header h
 
 // pastEnd tells an offset at the end, where nothing is left to read, from one
 // past it.
-func (f remoteFiles) pastEnd(resp *http.Response, off int64) (io.ReadCloser, error) {
+func (f Files) pastEnd(resp *http.Response, off int64) (io.ReadCloser, error) {
 	_, size, _ := strings.Cut(resp.Header.Get("Content-Range"), "/")
 	if length, err := strconv.ParseInt(size, 10, 64); err == nil && length == off {
 		return http.NoBody, nil
@@ -251,10 +246,10 @@ func rangeStart(s string) (int64, bool) {
 	return start, ok && found && err == nil
 }
 
-// Stat implements tracking.Artifacts. It asks for the file's first byte, whose
+// Stat is that of tracking.Artifacts. It asks for the file's first byte, whose
 // answer tells the length of the whole, and reads the listing of the folder
 // where the server knows neither ranges nor lengths.
-func (f remoteFiles) Stat(ctx context.Context, key string) (fs.FileInfo, error) {
+func (f Files) Stat(ctx context.Context, key string) (fs.FileInfo, error) {
 	if fault := remoteKeyFault(key); fault != "" {
 		return nil, badKey("stat", key, fault)
 	}
@@ -262,7 +257,7 @@ func (f remoteFiles) Stat(ctx context.Context, key string) (fs.FileInfo, error) 
 		return nil, pathError("stat", key, err)
 	}
 	var info fs.FileInfo
-	err := f.c.retry(ctx, resendAlways, func(ctx context.Context, _ int) error {
+	err := f.c.retry(ctx, Always, func(ctx context.Context, _ int) error {
 		var err error
 		info, err = f.stat(ctx, key)
 		return err
@@ -277,7 +272,7 @@ func (f remoteFiles) Stat(ctx context.Context, key string) (fs.FileInfo, error) 
 }
 
 // stat returns nil when the server tells no length.
-func (f remoteFiles) stat(ctx context.Context, key string) (fs.FileInfo, error) {
+func (f Files) stat(ctx context.Context, key string) (fs.FileInfo, error) {
 	header := http.Header{"Range": {"bytes=0-0"}, "Accept-Encoding": {"identity"}}
 	req, err := f.c.newRequest(ctx, http.MethodGet, f.c.base+proxyPath+"/"+escapeSegments(key), nil, header)
 	if err != nil {
@@ -307,7 +302,7 @@ func (f remoteFiles) stat(ctx context.Context, key string) (fs.FileInfo, error) 
 			info.size = n
 		}
 	default:
-		return nil, fileError(resp)
+		return nil, f.fileError(resp)
 	}
 	if info.size < 0 {
 		return nil, nil //nolint:nilnil // documented
@@ -316,15 +311,15 @@ func (f remoteFiles) stat(ctx context.Context, key string) (fs.FileInfo, error) 
 }
 
 // fileError is readError for the routes of files: a folder is no file.
-func fileError(resp *http.Response) error {
-	err := readError(resp)
+func (f Files) fileError(resp *http.Response) error {
+	err := f.c.refused(resp)
 	if resp.StatusCode == http.StatusBadRequest && strings.Contains(err.Error(), "directory") {
 		return fmt.Errorf("%v: %w", err, fs.ErrNotExist)
 	}
 	return err
 }
 
-func (f remoteFiles) statByList(ctx context.Context, key string) (fs.FileInfo, error) {
+func (f Files) statByList(ctx context.Context, key string) (fs.FileInfo, error) {
 	dir, name := "", key
 	if i := strings.LastIndexByte(key, '/'); i >= 0 {
 		dir, name = key[:i], key[i+1:]
@@ -343,7 +338,7 @@ func (f remoteFiles) statByList(ctx context.Context, key string) (fs.FileInfo, e
 
 // known describes a listed file. A server that lists no size tells it with
 // the file.
-func (f remoteFiles) known(ctx context.Context, key string, size *int64) (fs.FileInfo, error) {
+func (f Files) known(ctx context.Context, key string, size *int64) (fs.FileInfo, error) {
 	if size != nil {
 		return remoteFile{key: key, size: *size}, nil
 	}
@@ -360,16 +355,16 @@ func (f remoteFiles) known(ctx context.Context, key string, size *int64) (fs.Fil
 }
 
 // folder lists one folder by base names.
-func (f remoteFiles) folder(ctx context.Context, dir string) ([]mlflowapi.FileInfo, error) {
+func (f Files) folder(ctx context.Context, dir string) ([]mlflowapi.FileInfo, error) {
 	var all []mlflowapi.FileInfo
 	query := url.Values{}
 	if dir != "" {
 		query.Set("path", dir)
 	}
-	r := apiCall{op: "list artifacts", subject: dir, method: http.MethodGet, path: proxyPath, query: query}
+	r := Call{Op: "list artifacts", Subject: dir, Method: http.MethodGet, Path: proxyPath, Query: query}
 	for {
 		var answer mlflowapi.ListArtifactsResponse
-		err := f.c.call(ctx, r, &answer)
+		err := f.c.Do(ctx, r, &answer)
 		if errors.Is(err, errs.ErrNotFound) {
 			return nil, nil
 		}
@@ -389,8 +384,8 @@ func (f remoteFiles) folder(ctx context.Context, dir string) ([]mlflowapi.FileIn
 	}
 }
 
-// List implements tracking.Artifacts: in byte order of the keys.
-func (f remoteFiles) List(ctx context.Context, prefix string) iter.Seq2[fs.FileInfo, error] {
+// List is that of tracking.Artifacts: in byte order of the keys.
+func (f Files) List(ctx context.Context, prefix string) iter.Seq2[fs.FileInfo, error] {
 	return func(yield func(fs.FileInfo, error) bool) {
 		dir, rest := "", prefix
 		if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
@@ -414,7 +409,7 @@ func (f remoteFiles) List(ctx context.Context, prefix string) iter.Seq2[fs.FileI
 
 // walk yields the files below dir whose next segment starts with rest; it
 // returns false when the sequence has ended.
-func (f remoteFiles) walk(ctx context.Context, dir, rest string, depth int, yield func(fs.FileInfo, error) bool) bool {
+func (f Files) walk(ctx context.Context, dir, rest string, depth int, yield func(fs.FileInfo, error) bool) bool {
 	if depth > maxListDepth {
 		yield(nil, badKey("list", dir, "the folders are nested too deeply"))
 		return false
@@ -458,9 +453,9 @@ func (f remoteFiles) walk(ctx context.Context, dir, rest string, depth int, yiel
 	return true
 }
 
-// Delete implements tracking.Artifacts. The server's route removes folders
+// Delete is that of tracking.Artifacts. The server's route removes folders
 // with all they hold, so that the key is looked up first.
-func (f remoteFiles) Delete(ctx context.Context, key string) error {
+func (f Files) Delete(ctx context.Context, key string) error {
 	_, err := f.Stat(ctx, key)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -468,8 +463,8 @@ func (f remoteFiles) Delete(ctx context.Context, key string) error {
 	case err != nil:
 		return pathError("delete", key, errors.Unwrap(err))
 	}
-	r := apiCall{op: "delete artifact", subject: key, method: http.MethodDelete, path: proxyPath + "/" + escapeSegments(key)}
-	if err := f.c.call(ctx, r, nil); err != nil && !errors.Is(err, errs.ErrNotFound) {
+	r := Call{Op: "delete artifact", Subject: key, Method: http.MethodDelete, Path: proxyPath + "/" + escapeSegments(key)}
+	if err := f.c.Do(ctx, r, nil); err != nil && !errors.Is(err, errs.ErrNotFound) {
 		return pathError("delete", key, err)
 	}
 	return nil

@@ -1,4 +1,4 @@
-package mlflow
+package mlflowclient
 
 import (
 	"errors"
@@ -100,10 +100,10 @@ func (b *uploadBody) Close() error { return nil }
 // downloadBody is an artifact on its way, cut after left bytes unless all is
 // set.
 type downloadBody struct {
-	body  io.ReadCloser
-	left  int64
-	all   bool
-	files remoteFiles
+	body   io.ReadCloser
+	left   int64
+	all    bool
+	client *Client
 }
 
 // Read implements io.Reader. A lost connection is a networkError, never the
@@ -120,7 +120,7 @@ func (b *downloadBody) Read(p []byte) (int, error) {
 	n, err := b.body.Read(p)
 	b.left -= int64(n)
 	if err != nil && !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = b.files.c.network(err)
+		err = b.client.network(err)
 	}
 	return n, err
 }

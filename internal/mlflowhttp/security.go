@@ -1,4 +1,4 @@
-package mlflow
+package mlflowhttp
 
 import (
 	"net"
@@ -85,14 +85,29 @@ func wildcard(pattern, s string) bool {
 	return false
 }
 
-// checkPeer refuses requests that a page of another site made a browser send:
+// Peers decide which requests that a browser may have sent are served.
+type Peers struct {
+	hosts   hostRules
+	origins []string
+}
+
+// NewPeers serves requests for the given hosts, or for localhost and private
+// addresses when there are none, and lets pages of the origins change things.
+func NewPeers(hosts, origins []string) Peers {
+	return Peers{hosts: newHostRules(hosts), origins: origins}
+}
+
+// AllowsHost reports whether requests with the Host header are served.
+func (p *Peers) AllowsHost(host string) bool { return p.hosts.allow(host) }
+
+// check refuses requests that a page of another site made a browser send:
 // by a name that resolves to this server, or across origins. It answers these
 // itself and returns false.
-func (h *Handler) checkPeer(w http.ResponseWriter, r *http.Request, path string) bool {
+func (p *Peers) check(w http.ResponseWriter, r *http.Request, path string) bool {
 	if path == "/health" || path == "/version" {
 		return true
 	}
-	if !h.hosts.allow(r.Host) {
+	if !p.hosts.allow(r.Host) {
 		refuse(w, "Invalid Host header - possible DNS rebinding attack detected")
 		return false
 	}
@@ -100,7 +115,7 @@ func (h *Handler) checkPeer(w http.ResponseWriter, r *http.Request, path string)
 	if origin == "" {
 		return true
 	}
-	listed := h.originListed(origin)
+	listed := p.originListed(origin)
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 	default:
@@ -121,8 +136,8 @@ func (h *Handler) checkPeer(w http.ResponseWriter, r *http.Request, path string)
 	return true
 }
 
-func (h *Handler) originListed(origin string) bool {
-	for _, allowed := range h.origins {
+func (p *Peers) originListed(origin string) bool {
+	for _, allowed := range p.origins {
 		if wildcard(strings.ToLower(allowed), strings.ToLower(origin)) {
 			return true
 		}
