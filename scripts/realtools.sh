@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # Provisions the real components of test ring 3: S3 servers (versitygw, MinIO),
-# two Python environments (foreign readers; upstream's MLflow, scikit-learn and
-# TensorBoard), PostgreSQL, Chromium, and promtool. What it builds stays in
+# three Python environments (foreign readers; upstream's MLflow, scikit-learn and
+# TensorBoard; Sigstore's model-signing), PostgreSQL, Chromium, and promtool. What it builds stays in
 # ${MILLWRIGHT_CACHE:-.cache}, one folder a version; a second run finds it there
 # and does nothing. It needs Go, Python 3 with venv, and for the last three
 # apt-get (or the programs on the PATH); it does not need root.
 #
 #   scripts/realtools.sh              everything
 #   scripts/realtools.sh NAME…        some of: versitygw minio python mlflow
-#                                     postgres chromium promtool
+#                                     signing postgres chromium promtool
 #
 # The tests find the tools at $CACHE/bin/{versitygw,minio,promtool,chromium},
-# $CACHE/bin/{postgres,initdb,pg_ctl}, $CACHE/venv/bin/python and
-# $CACHE/mlflow-venv/bin/python.
+# $CACHE/bin/{postgres,initdb,pg_ctl}, $CACHE/venv/bin/python,
+# $CACHE/mlflow-venv/bin/python and $CACHE/signing-venv/bin/python.
 set -euo pipefail
 
 versitygw_version=v1.8.0
@@ -220,17 +220,18 @@ apt_private() {
 		-o Dir::State::status=/var/lib/dpkg/status -o APT::Sandbox::User="$(id -un)" "$@"
 }
 
-[ $# -gt 0 ] || set -- versitygw minio python mlflow postgres chromium promtool
+[ $# -gt 0 ] || set -- versitygw minio python mlflow signing postgres chromium promtool
 for name in "$@"; do
 	case $name in
 	versitygw) go_tool versitygw github.com/versity/versitygw/cmd/versitygw "$versitygw_version" ;;
 	minio) go_tool minio github.com/minio/minio "$minio_version" ;;
 	python) python_env python venv requirements.txt 'deltalake, pyarrow, tritonclient.http' ;;
 	mlflow) python_env mlflow mlflow-venv requirements-mlflow.txt 'boto3, mlflow, pandas, psycopg2, sklearn, tensorboard' ;;
+	signing) python_env signing signing-venv requirements-signing.txt 'model_signing' ;;
 	postgres) postgres ;;
 	chromium) chromium ;;
 	promtool) promtool ;;
-	*) die "$name" "is none of: versitygw minio python mlflow postgres chromium promtool" ;;
+	*) die "$name" "is none of: versitygw minio python mlflow signing postgres chromium promtool" ;;
 	esac
 done
 say "all in $cache"

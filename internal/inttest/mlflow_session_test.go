@@ -34,10 +34,10 @@ func TestMLflowSession(t *testing.T) {
 				"AWS_ACCESS_KEY_ID=" + s3.AccessKey, "AWS_SECRET_ACCESS_KEY=" + s3.SecretKey,
 			}
 			return inttest.StartServerWith(t, env, "", "--artifacts-destination", "s3://"+s3.NewBucket(t)+"/mlflow")
-		}, []string{"--steps", "runs,models,wire"}},
+		}, []string{"--steps", "runs,models,wire,registry"}},
 	}
 	theirs := inttest.PlayScenario(t, inttest.StartMLflow(t, "").URL)
-	require.Greater(t, len(theirs.Steps), 800)
+	require.Greater(t, len(theirs.Steps), 1400)
 	check := newDifferences(allowed)
 	for _, s := range servers {
 		t.Run(s.name, func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestMLflowSession(t *testing.T) {
 		play := func(start func(testing.TB, string, ...string) *inttest.MLflow) *inttest.Transcript {
 			root := "file://" + filepath.Join(t.TempDir(), "shared")
 			server := start(t, "", "--default-artifact-root", root, "--no-serve-artifacts")
-			return inttest.PlayScenario(t, server.URL, "--root", root, "--steps", "runs,models")
+			return inttest.PlayScenario(t, server.URL, "--root", root, "--steps", "runs,models,registry")
 		}
 		check.compare(t, "folder", play(inttest.StartMLflow), play(inttest.StartServer))
 	})

@@ -27,6 +27,12 @@ var benign = []string{
 	"TypeError: Cannot read properties of undefined (reading 'includes')",
 }
 
+// uiPage is a page and the words that it shows or never shows.
+type uiPage struct {
+	name, path   string
+	wants, never []string
+}
+
 // TestStockUI opens the pages of MLflow's own web UI, from the wheel, on our
 // server: no request may fail and nothing may complain. With
 // MILLWRIGHT_SCREENSHOTS it leaves pictures of them in that folder.
@@ -45,11 +51,7 @@ func TestStockUI(t *testing.T) {
 		shots = t.TempDir()
 	}
 	exp := "/#/experiments/" + s.experiment
-	for i, page := range []struct {
-		name, path string
-		wants      []string
-		never      []string
-	}{
+	for i, page := range append([]uiPage{
 		{name: "experiments", path: "/#/experiments", wants: []string{"flights", "Default"}},
 		{name: "runs", path: exp + "/runs", wants: []string{"run-00", "run-11"}},
 		{
@@ -67,7 +69,7 @@ func TestStockUI(t *testing.T) {
 		{name: "traces", path: exp + "/traces", wants: []string{"how late?", "7 minutes"}},
 		{name: "compare", path: fmt.Sprintf("/#/compare-runs?runs=%%5B%%22%s%%22%%2C%%22%s%%22%%5D&experiments=%%5B%%22%s%%22%%5D", s.runs[10], s.runs[11], s.experiment), wants: []string{"run-10", "run-11", "auc"}},
 		{name: "overview", path: exp + "/overview/usage", wants: []string{"flights"}},
-	} {
+	}, s.registryPages()...) {
 		t.Run(page.name, func(t *testing.T) {
 			browser.Open(server.URL + page.path)
 			text := awaitText(t, browser, page.wants)
@@ -91,11 +93,11 @@ func TestStockUI(t *testing.T) {
 	}
 }
 
-// awaitText waits until the page rests and shows the words, or for 20 s, and
+// awaitText waits until the page rests and shows the words, or for a minute, and
 // returns what it shows.
 func awaitText(t *testing.T, browser *inttest.Browser, words []string) string {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; {
+	for end := time.Now().Add(time.Minute); ; {
 		settled, text := browser.Settle(), browser.Text()
 		for _, w := range words {
 			settled = settled && strings.Contains(text, w)
@@ -163,6 +165,7 @@ func (s *seed) fill() {
 	s.post("2.0/mlflow/runs/log-batch", object{"run_id": last, "metrics": []object{{"key": "rmse", "value": 0.5, "timestamp": start, "step": 1, "model_id": s.model}}})
 	s.post("2.0/mlflow/runs/outputs", object{"run_id": last, "models": []object{{"model_id": s.model, "step": 1}}})
 	s.traces()
+	s.registry()
 }
 
 func (s *seed) traces() {

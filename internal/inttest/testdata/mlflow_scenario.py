@@ -39,7 +39,7 @@ def main():
 
     import mlflow
 
-    from scenario import experiments, metrics, models, runs, search, traces, wire
+    from scenario import experiments, metrics, models, prompts, registry, registry_wire, runs, search, traces, wire
     from scenario.transcript import Transcript
 
     mlflow.set_tracking_uri(args.url)
@@ -51,6 +51,9 @@ def main():
         "models": models.play,
         "traces": traces.play,
         "wire": wire.play,
+        "registry": registry.play,
+        "prompts": prompts.play,
+        "registrywire": registry_wire.play,
     }
     chosen = args.steps.split(",") if args.steps else list(parts)
     with open(args.transcript, "w", encoding="utf-8") as out:

@@ -114,6 +114,8 @@ class Transcript:
             return {self.text(k) if len(k) >= 8 else k: self.normal(x, k) for k, x in v.items()}
         if isinstance(v, list):
             return [self.normal(x, field) for x in v]
+        if field.startswith("mlflow.source.git."):
+            return "<git>"
         if MEASURED.match(field):
             return "<measured>"
         if isinstance(v, bool) or v is None:
@@ -178,6 +180,8 @@ def plain(v):
         return {str(k): plain(x) for k, x in v.items()}
     if isinstance(v, (list, tuple)):
         return [plain(x) for x in v]
+    if isinstance(v, (set, frozenset)):
+        return sorted(plain(x) for x in v)
     if hasattr(v, "to_proto") and type(v).__name__ == "Trace":
         return {"info": plain(v.info), "spans": [plain(s) for s in v.data.spans]}
     if type(v).__name__ in ("Span", "LiveSpan"):
@@ -192,7 +196,12 @@ def plain(v):
         # A logged model's metrics have no order.
         by_key = lambda metrics: sorted(metrics, key=lambda m: (m.key, m.dataset_name or ""))
         named = type(v).__name__ == "LoggedModel"
-        return {k: plain(by_key(x) if named and k == "metrics" and x else x) for k, x in v}
+        got = {k: plain(by_key(x) if named and k == "metrics" and x else x) for k, x in v}
+        if type(v).__name__ == "RegisteredModel":  # nor its latest versions
+            got["latest_versions"].sort(key=lambda version: int(version["version"]))
+        return got
+    if type(v).__name__ == "RepeatedScalarContainer":  # of protobuf: the aliases of a version
+        return sorted(v)
     if hasattr(v, "item"):  # numpy's numbers
         return plain(v.item())
     if hasattr(v, "isoformat"):
