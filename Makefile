@@ -32,9 +32,10 @@ test-real: ## the tests against real servers and foreign readers, which are buil
 bench: ## every benchmark, with allocations
 	go test -run '^$$' -bench . -benchmem ./...
 
-rivals: ## our speed beside MLflow's in the same run, which takes a quarter of an hour
-	./scripts/realtools.sh mlflow
+rivals: ## our speed beside MLflow's in the same run, which takes half an hour
+	./scripts/realtools.sh mlflow versitygw
 	cd internal/bench && go run ./tracking -mlflow $(MILLWRIGHT_CACHE)/mlflow-venv/bin/mlflow
+	cd internal/bench && go run ./registry -mlflow $(MILLWRIGHT_CACHE)/mlflow-venv/bin/mlflow -s3 $(MILLWRIGHT_CACHE)/bin/versitygw
 
 fuzz: ## every fuzz test for FUZZTIME (default 30s)
 	./scripts/fuzz.sh $(FUZZTIME)

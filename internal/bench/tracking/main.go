@@ -15,12 +15,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"strings"
-	"text/tabwriter"
 	"time"
+
+	"github.com/millwright-ml/millwright/internal/bench/rivals"
 )
 
 type config struct {
@@ -61,35 +60,25 @@ func run(ctx context.Context, c config) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	binary := filepath.Join(dir, "mlflow-server")
-	build := exec.CommandContext(ctx, "go", "build", "-C", c.root, "-o", binary, "./examples/mlflow-server")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("building our server: %w\n%s", err, out)
+	pair, err := rivals.Pair(ctx, c.root, dir, c.mlflow, c.postgres)
+	if err != nil {
+		return err
 	}
-	ourURL, rivalURL := "sqlite:///"+filepath.Join(dir, "ours.db"), "sqlite:///"+filepath.Join(dir, "mlflow.db")
-	if c.postgres != "" {
-		var ok bool
-		if ourURL, rivalURL, ok = strings.Cut(c.postgres, ","); !ok {
-			return fmt.Errorf("-postgres wants two URLs with a comma between")
-		}
-	}
-	servers := []*server{{name: "ours", program: binary, backend: ourURL, dir: filepath.Join(dir, "ours")}}
-	if c.mlflow != "" {
-		servers = append(servers, &server{name: "mlflow", program: c.mlflow, backend: rivalURL, dir: filepath.Join(dir, "mlflow"), upstream: true})
-	}
-	table := &results{names: servers}
-	defer table.print()
-	for _, s := range servers {
-		if err := s.start(ctx, table); err != nil { // makes the schema
+	table := new(rivals.Results)
+	defer func() { _ = table.Print(os.Stdout) }()
+	var servers []*server
+	for _, s := range pair {
+		if err := s.Start(ctx, nil); err != nil { // makes the schema
 			return err
 		}
-		defer s.stop()
+		defer s.Stop()
+		servers = append(servers, &server{Server: s})
 	}
 	for _, s := range servers {
 		if err := s.seed(ctx, c); err != nil {
-			return fmt.Errorf("filling the database of %s: %w", s.name, err)
+			return fmt.Errorf("filling the database of %s: %w", s.Name, err)
 		}
-		if err := s.restart(ctx, table); err != nil {
+		if err := s.Restart(ctx, table); err != nil {
 			return err
 		}
 	}
@@ -100,69 +89,16 @@ func run(ctx context.Context, c config) error {
 		for _, s := range servers {
 			value, err := m.run(ctx, s)
 			if err != nil {
-				return fmt.Errorf("%s, %s: %w", m.name, s.name, err)
+				return fmt.Errorf("%s, %s: %w", m.name, s.Name, err)
 			}
-			table.add(m.name, m.unit, m.less, s, value)
+			table.Add(m.name, m.unit, m.less, s.Name, value)
 		}
 	}
 	for _, s := range servers {
-		table.add("memory after the load", "MiB", true, s, s.memory())
+		table.Add("memory after the load", "MiB", true, s.Name, s.Memory())
 	}
 	if c.soak > 0 {
 		return soak(ctx, servers[0], c.soak)
 	}
 	return nil
-}
-
-// results is the table that is printed at the end, also of a run broken off.
-type results struct {
-	names []*server
-	order []string
-	rows  map[string]*row
-}
-
-type row struct {
-	unit  string
-	less  bool // smaller is better
-	value map[string]float64
-}
-
-func (r *results) add(name, unit string, less bool, s *server, value float64) {
-	if r.rows == nil {
-		r.rows = map[string]*row{}
-	}
-	line := r.rows[name]
-	if line == nil {
-		line = &row{unit: unit, less: less, value: map[string]float64{}}
-		r.rows[name] = line
-		r.order = append(r.order, name)
-	}
-	line.value[s.name] = value
-	fmt.Fprintf(os.Stderr, "%-44s %-8s %12.3f %s\n", name, s.name, value, unit)
-}
-
-func (r *results) print() {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	defer w.Flush()
-	fmt.Fprint(w, "measurement\t")
-	for _, s := range r.names {
-		fmt.Fprintf(w, "%s\t", s.name)
-	}
-	fmt.Fprint(w, "unit\tratio\t\n")
-	for _, name := range r.order {
-		line := r.rows[name]
-		fmt.Fprintf(w, "%s\t", name)
-		for _, s := range r.names {
-			fmt.Fprintf(w, "%.4g\t", line.value[s.name])
-		}
-		ratio := line.value["ours"] / line.value["mlflow"]
-		if line.less {
-			ratio = 1 / ratio
-		}
-		if line.value["mlflow"] == 0 || line.value["ours"] == 0 {
-			fmt.Fprintf(w, "%s\t–\t\n", line.unit)
-			continue
-		}
-		fmt.Fprintf(w, "%s\t%.1f×\t\n", line.unit, ratio)
-	}
 }

@@ -7,11 +7,12 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/millwright-ml/millwright/internal/bench/rivals"
 )
 
 const api = "/api/2.0/mlflow/"
@@ -32,15 +33,15 @@ func measurements(c config) []measurement {
 				return 0, err
 			}
 			step := 0
-			return median(length, func() error {
+			return rivals.Median(length, func() error {
 				step++
-				_, err := s.call(ctx, http.MethodPost, api+"runs/log-metric",
+				_, err := s.Call(ctx, http.MethodPost, api+"runs/log-metric",
 					fmt.Appendf(nil, `{"run_id":%q,"key":"loss","value":0.5,"timestamp":1700000000000,"step":%d}`, run, step))
 				return err
 			})
 		}},
 		{"runs/create, p50", "ms", true, func(ctx context.Context, s *server) (float64, error) {
-			return median(length, func() error { _, err := s.newRun(ctx); return err })
+			return rivals.Median(length, func() error { _, err := s.newRun(ctx); return err })
 		}},
 		{"log-batch of 1,000 (10 keys), points a second", "1/s", false, batches(length, 10, 1)},
 		{"log-batch of 1,000 (1,000 keys), points a second", "1/s", false, batches(length, 1000, 1)},
@@ -54,7 +55,7 @@ func measurements(c config) []measurement {
 		{"history, all points by pages", "ms", true, func(ctx context.Context, s *server) (float64, error) {
 			began, token, n := time.Now(), "", 0
 			for {
-				answer, err := s.call(ctx, http.MethodGet, api+"metrics/get-history?run_id="+s.longRun+"&metric_key=long&max_results=25000&page_token="+token, nil)
+				answer, err := s.Call(ctx, http.MethodGet, api+"metrics/get-history?run_id="+s.longRun+"&metric_key=long&max_results=25000&page_token="+token, nil)
 				if err != nil {
 					return 0, err
 				}
@@ -76,55 +77,24 @@ func measurements(c config) []measurement {
 			return float64(time.Since(began).Microseconds()) / 1000, nil
 		}},
 		{"history, sampled to 320 points, p50", "ms", true, func(ctx context.Context, s *server) (float64, error) {
-			return median(length, func() error {
-				_, err := s.call(ctx, http.MethodGet, api+"metrics/get-history-bulk-interval?run_ids="+s.longRun+"&metric_key=long&max_results=320", nil)
+			return rivals.Median(length, func() error {
+				_, err := s.Call(ctx, http.MethodGet, api+"metrics/get-history-bulk-interval?run_ids="+s.longRun+"&metric_key=long&max_results=320", nil)
 				return err
 			})
 		}},
 		{"artifact up", "MB/s", false, func(ctx context.Context, s *server) (float64, error) { return transfer(ctx, s, c.artifact, true) }},
 		{"artifact down", "MB/s", false, func(ctx context.Context, s *server) (float64, error) { return transfer(ctx, s, c.artifact, false) }},
 		{"memory, its peak while an artifact goes up", "MiB", true, func(ctx context.Context, s *server) (float64, error) {
-			var peak float64
-			done := make(chan struct{})
-			var wg sync.WaitGroup
-			wg.Go(func() {
-				for {
-					peak = max(peak, s.memory())
-					select {
-					case <-done:
-						return
-					case <-time.After(50 * time.Millisecond):
-					}
-				}
+			return rivals.Peak(ctx, s.Memory, func(ctx context.Context) error {
+				_, err := transfer(ctx, s, c.artifact, true)
+				return err
 			})
-			_, err := transfer(ctx, s, c.artifact, true)
-			close(done)
-			wg.Wait()
-			return peak, err
 		}},
 	}
 }
 
-// median repeats f for the length, at least three times, and returns the median
-// in milliseconds.
-func median(length time.Duration, f func() error) (float64, error) {
-	var times []time.Duration
-	if err := f(); err != nil { // the first warms
-		return 0, err
-	}
-	for began := time.Now(); time.Since(began) < length || len(times) < 3; {
-		one := time.Now()
-		if err := f(); err != nil {
-			return 0, err
-		}
-		times = append(times, time.Since(one))
-	}
-	slices.Sort(times)
-	return float64(times[len(times)/2].Nanoseconds()) / 1e6, nil
-}
-
 func (s *server) newRun(ctx context.Context) (string, error) {
-	answer, err := s.call(ctx, http.MethodPost, api+"runs/create",
+	answer, err := s.Call(ctx, http.MethodPost, api+"runs/create",
 		[]byte(`{"experiment_id":"0","start_time":1700000000000,"tags":[{"key":"mlflow.user","value":"bench"},{"key":"mlflow.source.name","value":"bench.py"}]}`))
 	if err != nil {
 		return "", err
@@ -155,7 +125,7 @@ func batches(length time.Duration, keys, writers int) func(context.Context, *ser
 						return err
 					}
 					for n := 0; time.Since(began) < length; n++ {
-						if _, err := s.call(ctx, http.MethodPost, api+"runs/log-batch", batch(run, keys, n)); err != nil {
+						if _, err := s.Call(ctx, http.MethodPost, api+"runs/log-batch", batch(run, keys, n)); err != nil {
 							return err
 						}
 						points.Add(1000)
@@ -199,8 +169,8 @@ func search(length time.Duration, filter, order string) func(context.Context, *s
 		if err != nil {
 			return 0, err
 		}
-		return median(length, func() error {
-			answer, err := s.call(ctx, http.MethodPost, api+"runs/search", body)
+		return rivals.Median(length, func() error {
+			answer, err := s.Call(ctx, http.MethodPost, api+"runs/search", body)
 			if err == nil && !strings.Contains(string(answer), `"run_id"`) {
 				err = fmt.Errorf("no run found: %.200s", answer)
 			}
@@ -222,14 +192,14 @@ func transfer(ctx context.Context, s *server, size int64, up bool) (float64, err
 	if up {
 		method, body = http.MethodPut, io.LimitReader(zeros{}, size)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, s.base+path, body)
+	request, err := http.NewRequestWithContext(ctx, method, s.Base+path, body)
 	if err != nil {
 		return 0, err
 	}
 	if up {
 		request.ContentLength = size
 	}
-	response, err := s.client.Do(request)
+	response, err := s.Client.Do(request)
 	if err != nil {
 		return 0, err
 	}
@@ -248,7 +218,7 @@ func soak(ctx context.Context, s *server, length time.Duration) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(os.Stderr, "soak %d/10: %.0f points/s, %.1f MiB\n", i+1, rate, s.memory())
+		fmt.Fprintf(os.Stderr, "soak %d/10: %.0f points/s, %.1f MiB\n", i+1, rate, s.Memory())
 	}
 	return nil
 }

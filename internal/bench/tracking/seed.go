@@ -4,13 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the drivers of MLflow's database
-	_ "modernc.org/sqlite"
-
+	"github.com/millwright-ml/millwright/internal/bench/rivals"
 	"github.com/millwright-ml/millwright/tracking"
 	"github.com/millwright-ml/millwright/tracking/sqlstore"
 )
@@ -33,10 +30,10 @@ func seededRun(i int) (id string, params, metrics [perRun]string, values [perRun
 
 func (s *server) seed(ctx context.Context, c config) error {
 	s.longRun = longRun
-	if s.upstream {
+	if s.Name == rivals.MLflow {
 		return s.seedUpstream(ctx, c)
 	}
-	store, err := sqlstore.Open(ctx, s.backend, nil)
+	store, err := sqlstore.Open(ctx, s.Backend, nil)
 	if err != nil {
 		return err
 	}
@@ -90,89 +87,49 @@ func (s *server) seed(ctx context.Context, c config) error {
 // seedUpstream writes MLflow's tables, which its server made, by many rows a
 // statement.
 func (s *server) seedUpstream(ctx context.Context, c config) error {
-	driver, source := "sqlite", strings.TrimPrefix(s.backend, "sqlite:///")
-	if strings.HasPrefix(s.backend, "postgres") {
-		driver, source = "pgx", s.backend
-	}
-	db, err := sql.Open(driver, source)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
 	s.experiment = "77"
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() //nolint:errcheck // after Commit it has nothing to say
+	return rivals.SeedTables(ctx, s.Backend, func(tx *sql.Tx) error { return fillUpstream(ctx, tx, c) })
+}
+
+func fillUpstream(ctx context.Context, tx *sql.Tx, c config) error {
 	if _, err := tx.ExecContext(ctx, `INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage, creation_time, last_update_time) VALUES (77, 'search', 'mlflow-artifacts:/77', 'active', 0, 0)`); err != nil {
 		return err
 	}
-	rows := map[string]*inserter{
-		"runs":    {tx: tx, head: `INSERT INTO runs (run_uuid, name, source_type, user_id, status, start_time, end_time, lifecycle_stage, artifact_uri, experiment_id) VALUES `},
-		"params":  {tx: tx, head: `INSERT INTO params (key, value, run_uuid) VALUES `},
-		"tags":    {tx: tx, head: `INSERT INTO tags (key, value, run_uuid) VALUES `},
-		"metrics": {tx: tx, head: `INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) VALUES `},
-		"latest":  {tx: tx, head: `INSERT INTO latest_metrics (key, value, timestamp, run_uuid, step, is_nan) VALUES `},
+	rows := map[string]*rivals.Inserter{
+		"runs":    {Tx: tx, Head: `INSERT INTO runs (run_uuid, name, source_type, user_id, status, start_time, end_time, lifecycle_stage, artifact_uri, experiment_id) VALUES `},
+		"params":  {Tx: tx, Head: `INSERT INTO params (key, value, run_uuid) VALUES `},
+		"tags":    {Tx: tx, Head: `INSERT INTO tags (key, value, run_uuid) VALUES `},
+		"metrics": {Tx: tx, Head: `INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) VALUES `},
+		"latest":  {Tx: tx, Head: `INSERT INTO latest_metrics (key, value, timestamp, run_uuid, step, is_nan) VALUES `},
 	}
 	run := func(id, name string, start int64) {
-		rows["runs"].add(ctx, `('%s','%s','LOCAL','bench','FINISHED',%d,%d,'active','mlflow-artifacts:/77/%s/artifacts',77)`, id, name, start, start+1, id)
+		rows["runs"].Add(ctx, `('%s','%s','LOCAL','bench','FINISHED',%d,%d,'active','mlflow-artifacts:/77/%s/artifacts',77)`, id, name, start, start+1, id)
 	}
 	for i := range c.runs {
 		id, _, _, _, _ := seededRun(i)
 		run(id, "run", seedStart+int64(i))
 	}
 	run(longRun, "long", seedStart)
-	rows["runs"].flush(ctx) // what follows refers to them
+	if err := rows["runs"].Flush(ctx); err != nil { // what follows refers to them
+		return err
+	}
 	for i := range c.runs {
 		id, params, metrics, values, team := seededRun(i)
-		rows["tags"].add(ctx, `('team','%s','%s')`, team, id)
+		rows["tags"].Add(ctx, `('team','%s','%s')`, team, id)
 		for k := range perRun {
-			rows["params"].add(ctx, `('p%d','%s','%s')`, k, params[k], id)
-			rows["metrics"].add(ctx, `('%s',%v,%d,'%s',0,false)`, metrics[k], values[k], int64(seedStart), id)
-			rows["latest"].add(ctx, `('%s',%v,%d,'%s',0,false)`, metrics[k], values[k], int64(seedStart), id)
+			rows["params"].Add(ctx, `('p%d','%s','%s')`, k, params[k], id)
+			rows["metrics"].Add(ctx, `('%s',%v,%d,'%s',0,false)`, metrics[k], values[k], int64(seedStart), id)
+			rows["latest"].Add(ctx, `('%s',%v,%d,'%s',0,false)`, metrics[k], values[k], int64(seedStart), id)
 		}
 	}
 	for i := range c.points {
-		rows["metrics"].add(ctx, `('long',%v,%d,'%s',%d,false)`, float64(i%977)/977, int64(seedStart+i*10), longRun, i)
+		rows["metrics"].Add(ctx, `('long',%v,%d,'%s',%d,false)`, float64(i%977)/977, int64(seedStart+i*10), longRun, i)
 	}
-	rows["latest"].add(ctx, `('long',0.5,%d,'%s',%d,false)`, int64(seedStart+c.points*10), longRun, c.points-1)
+	rows["latest"].Add(ctx, `('long',0.5,%d,'%s',%d,false)`, int64(seedStart+c.points*10), longRun, c.points-1)
 	for _, name := range []string{"runs", "params", "tags", "metrics", "latest"} {
-		rows[name].flush(ctx)
-		if rows[name].err != nil {
-			return fmt.Errorf("%s: %w", name, rows[name].err)
+		if err := rows[name].Flush(ctx); err != nil {
+			return err
 		}
 	}
-	if err := tx.Commit(); err != nil {
-		return err
-	}
-	_, err = db.ExecContext(ctx, "ANALYZE") // what PostgreSQL would do by itself a little later
-	return err
-}
-
-// inserter gathers rows of literals, all of them ours, into long statements.
-type inserter struct {
-	tx   *sql.Tx
-	head string
-	text strings.Builder
-	n    int
-	err  error
-}
-
-func (in *inserter) add(ctx context.Context, format string, args ...any) {
-	if in.n > 0 {
-		in.text.WriteByte(',')
-	}
-	fmt.Fprintf(&in.text, format, args...)
-	if in.n++; in.n == 500 {
-		in.flush(ctx)
-	}
-}
-
-func (in *inserter) flush(ctx context.Context) {
-	if in.n > 0 && in.err == nil {
-		_, in.err = in.tx.ExecContext(ctx, in.head+in.text.String())
-	}
-	in.text.Reset()
-	in.n = 0
+	return nil
 }
