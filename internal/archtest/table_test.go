@@ -110,7 +110,7 @@ var table = &archtest.Table{
 		"dataset": {
 			Own: []string{
 				"dataset/profile", "dataset/blob", "dataset/internal/arrowcross", "dataset/internal/delta",
-				"dataset/internal/pqfile", "dataset/internal/scan",
+				"dataset/internal/pqfile", "dataset/internal/rowsort", "dataset/internal/scan",
 			},
 			Link: arrow,
 		},
@@ -118,6 +118,7 @@ var table = &archtest.Table{
 		"dataset/internal/delta":      {Link: arrow15},
 		"dataset/internal/pqfile":     {Link: parquet18},
 		"dataset/internal/scan":       {Own: []string{"dataset/profile"}, Link: arrow18},
+		"dataset/internal/rowsort":    {Link: arrow15},
 
 		"tracking":              {},
 		"tracking/search":       {},
