@@ -118,7 +118,7 @@ var table = &archtest.Table{
 		"dataset/internal/delta":      {Link: arrow15},
 		"dataset/internal/pqfile":     {Link: parquet18},
 		"dataset/internal/scan":       {Own: []string{"dataset/profile"}, Link: arrow18},
-		"dataset/internal/rowsort":    {Link: arrow15},
+		"dataset/internal/rowsort":    {Link: slices.Concat(arrow15, []string{"github.com/klauspost/cpuid/v2", "github.com/zeebo/xxh3"})},
 
 		"tracking":              {},
 		"tracking/search":       {},
