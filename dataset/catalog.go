@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -107,8 +108,12 @@ func (c *Catalog) Create(ctx context.Context, name string, schema *arrow.Schema,
 
 	now := time.Now().UnixMilli()
 	id := newID()
+	own, err := json.Marshal(summary{Format: 1, Commit: id, Digest: digest(schemaString, nil)})
+	if err != nil {
+		return nil, fmt.Errorf("dataset: create %q: %w", name, err)
+	}
 	entry := &delta.Entry{
-		CommitInfo: &delta.CommitInfo{Timestamp: now, Operation: "CREATE TABLE", EngineInfo: c.producer, TxnID: id},
+		CommitInfo: &delta.CommitInfo{Timestamp: now, Operation: "CREATE TABLE", EngineInfo: c.producer, TxnID: id, Millwright: own},
 		Protocol:   &delta.Protocol{MinReader: delta.ReaderVersion, MinWriter: delta.WriterVersion},
 		MetaData: &delta.MetaData{
 			ID: uuid(id), Name: name, Description: opts.Description, Format: delta.Format{Provider: "parquet", Options: map[string]string{}},
@@ -116,15 +121,13 @@ func (c *Catalog) Create(ctx context.Context, name string, schema *arrow.Schema,
 		},
 	}
 	d := c.dataset(name)
-	switch outcome, err := d.publish(ctx, 0, entry); {
+	switch outcome, _, err := d.log.publish(ctx, 0, entry); {
 	case err != nil:
 		return nil, fmt.Errorf("dataset: create %q: %w", name, err)
 	case outcome == lost:
 		return nil, fmt.Errorf("dataset: create %q: %w", name, ErrExists)
 	}
-	if err := d.refresh(ctx); err != nil {
-		return nil, fmt.Errorf("dataset: create %q: %w", name, err)
-	}
+	d.log.learn(d.log.apply(nil, 0, entry, nil))
 	return d, nil
 }
 
@@ -134,17 +137,13 @@ func (c *Catalog) Open(ctx context.Context, name string) (*Dataset, error) {
 		return nil, fmt.Errorf("dataset: open %q: a name has 1 to 128 letters, digits, '.', '_' or '-' and starts with a letter or digit: %w", name, ErrInvalid)
 	}
 	d := c.dataset(name)
-	if err := d.refresh(ctx); err != nil {
+	if _, err := d.log.latest(ctx); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = ErrNotFound
 		}
 		return nil, fmt.Errorf("dataset: open %q: %w", name, err)
 	}
 	return d, nil
-}
-
-func (c *Catalog) dataset(name string) *Dataset {
-	return &Dataset{catalog: c, name: name, store: blob.Sub(c.store, name)}
 }
 
 // newID returns 128 random bits in hex.

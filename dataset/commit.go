@@ -2,192 +2,126 @@ package dataset
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"math"
 	"regexp"
 	"time"
-
-	"github.com/apache/arrow/go/v15/arrow"
 
 	"github.com/millwright-ml/millwright/dataset/internal/delta"
 )
 
-// commit is what one log entry did to the table, checked.
+// commit is what one log entry says about itself: who made it, when and why.
+// What it does to the table is in the snapshots.
 type commit struct {
-	time     time.Time
-	producer string
-	message  string
-	summary  summary
-	adds     []File
-	removes  []string
-	txns     []delta.Txn
-
-	schema       *arrow.Schema // Of the table after the commit.
-	schemaString string        // Its canonical form.
-	writable     error         // Why this package must not append after it.
-	bad          error         // Why versions from here on cannot be read.
+	number    int64
+	time      time.Time
+	producer  string
+	message   string
+	operation string
+	txnID     string
+	summary   summary
+	fault     error // Why the entry cannot be understood.
 }
 
 // summary is Millwright's own part of commitInfo.
 type summary struct {
-	Format int               `json:"format"`           // 1.
-	Digest string            `json:"digest"`           // Of the version that the commit makes.
-	Parent string            `json:"parent,omitempty"` // Digest of the version before.
-	Record string            `json:"record,omitempty"` // Name of the commit record.
-	Run    string            `json:"run,omitempty"`
-	Tags   map[string]string `json:"tags,omitempty"`
+	Format     int               `json:"format"`            // 1.
+	Commit     string            `json:"commit,omitempty"`  // Id of the commit: 32 hex digits.
+	Digest     string            `json:"digest"`            // Of the version that the commit makes; "" while it holds unadopted files.
+	Parent     string            `json:"parent,omitempty"`  // Digest of the version before.
+	Parents    []parent          `json:"parents,omitempty"` // The first one is the version before on the same branch.
+	Rows       int64             `json:"rows"`              // Of the whole version.
+	Record     string            `json:"record,omitempty"`  // Name of the commit record.
+	Branch     string            `json:"branch,omitempty"`  // "" is main.
+	Line       int64             `json:"line,omitempty"`    // Entry of the refs log that made the branch.
+	Deleted    bool              `json:"deleted,omitempty"` // The entry ends the branch.
+	Includes   map[string]int64  `json:"includes,omitempty"`
+	Author     string            `json:"author,omitempty"`
+	Code       Code              `json:"code,omitzero"`
+	Run        string            `json:"run,omitempty"`
+	Tags       map[string]string `json:"tags,omitempty"`
+	App        string            `json:"app,omitempty"`
+	AppVersion int64             `json:"appVersion,omitempty"`
+	Squashed   bool              `json:"squashed,omitempty"` // An erase took the other actions out of the entry.
 }
 
-// record is the file of a commit: what is too large for the log.
+// parent names a commit and where its version is.
+type parent struct {
+	Commit  string `json:"commit"`
+	Log     string `json:"log,omitempty"` // "refs"; "" is main's log.
+	Version int64  `json:"version"`
+}
+
+// record is the file of a commit: what is too large for the log. It holds
+// nothing that depends on the number which the commit gets, so that it is
+// written once, however many races the commit loses.
 type record struct {
 	Format     int               `json:"format"` // 1.
 	ID         string            `json:"id"`
 	Dataset    string            `json:"dataset"`
-	Version    int64             `json:"version"`
-	Digest     string            `json:"digest"`
-	Parent     string            `json:"parent"`
+	Branch     string            `json:"branch,omitempty"`
+	Operation  string            `json:"operation,omitempty"`
 	Time       time.Time         `json:"time"`
 	Producer   string            `json:"producer"`
+	Author     string            `json:"author,omitempty"`
+	Code       Code              `json:"code,omitzero"`
 	Message    string            `json:"message,omitempty"`
 	Run        string            `json:"run,omitempty"`
 	Tags       map[string]string `json:"tags,omitempty"`
 	App        string            `json:"app,omitempty"`
 	AppVersion int64             `json:"appVersion,omitempty"`
-	Rows       int64             `json:"rows"`
-	Files      []File            `json:"files"`
-	Profile    json.RawMessage   `json:"profile"` // Of the rows added.
+	Rows       int64             `json:"rows"`  // Of the files written.
+	Files      []File            `json:"files"` // That the commit wrote.
+	Profile    json.RawMessage   `json:"profile,omitempty"`
+	Validation json.RawMessage   `json:"validation,omitempty"` // The report of the expectations.
 }
 
-// next applies an entry to the table that log describes. An entry that cannot
-// be followed makes its version and all later ones unreadable, not the earlier.
-func next(log []*commit, e *delta.Entry, fault error) *commit {
-	c := &commit{}
-	if n := len(log); n > 0 {
-		before := log[n-1]
-		c.schema, c.schemaString, c.writable, c.bad = before.schema, before.schemaString, before.writable, before.bad
+var (
+	validID     = regexp.MustCompile(`^[0-9a-f]{32}$`)
+	validRecord = regexp.MustCompile(`^[0-9a-f]{32}(-[0-9]{1,19})?$`)
+)
+
+// commitOf reads what an entry says about itself.
+func commitOf(number int64, e *delta.Entry) *commit {
+	c := &commit{number: number}
+	info := e.CommitInfo
+	if info == nil {
+		return c
 	}
-	if c.bad == nil && fault != nil {
-		c.bad = fault
+	c.time, c.producer, c.message = time.UnixMilli(info.Timestamp).UTC(), info.EngineInfo, info.UserMetadata
+	c.operation, c.txnID = info.Operation, info.TxnID
+	if len(info.Millwright) == 0 {
+		return c
 	}
-	if c.bad == nil {
-		if err := c.apply(e, len(log) == 0); err != nil {
-			c.bad = fmt.Errorf("log entry %s: %w", delta.LogName(int64(len(log))), err)
-		}
+	if err := json.Unmarshal(info.Millwright, &c.summary); err != nil {
+		c.fault = fmt.Errorf("commitInfo.millwright: %w: %w", err, ErrInvalid)
+		return c
+	}
+	s := &c.summary
+	switch {
+	case s.Record != "" && !validRecord.MatchString(s.Record):
+		c.fault = fmt.Errorf("commitInfo.millwright names the record %q: %w", s.Record, ErrInvalid)
+	case s.Commit != "" && !validID.MatchString(s.Commit):
+		c.fault = fmt.Errorf("commitInfo.millwright names the commit %q: %w", s.Commit, ErrInvalid)
+	case s.Rows < 0:
+		c.fault = fmt.Errorf("commitInfo.millwright counts %d rows: %w", s.Rows, ErrInvalid)
 	}
 	return c
 }
 
-func (c *commit) apply(e *delta.Entry, first bool) error {
-	if first && (e.Protocol == nil || e.MetaData == nil) {
-		return fmt.Errorf("version 0 lacks the protocol or the metadata: %w", ErrInvalid)
-	}
-	if info := e.CommitInfo; info != nil {
-		c.time, c.producer, c.message = time.UnixMilli(info.Timestamp).UTC(), info.EngineInfo, info.UserMetadata
-		if len(info.Millwright) > 0 {
-			if err := json.Unmarshal(info.Millwright, &c.summary); err != nil {
-				return fmt.Errorf("commitInfo.millwright: %w: %w", err, ErrInvalid)
-			}
-			if c.summary.Record != "" && !validRecord.MatchString(c.summary.Record) {
-				return fmt.Errorf("commitInfo.millwright names the record %q: %w", c.summary.Record, ErrInvalid)
-			}
-		}
-	}
-	if p := e.Protocol; p != nil {
-		if p.MinReader > delta.ReaderVersion {
-			return fmt.Errorf("the table asks for a Delta reader of version %d, this one is %d: %w", p.MinReader, delta.ReaderVersion, ErrUnsupported)
-		}
-		c.writable = nil
-		if p.MinWriter > delta.WriterVersion {
-			c.writable = fmt.Errorf("the table asks for a Delta writer of version %d, this one is %d: %w", p.MinWriter, delta.WriterVersion, ErrUnsupported)
-		}
-	}
-	if err := c.describe(e.MetaData, first); err != nil {
-		return err
-	}
-	for _, a := range e.Adds {
-		f, err := fileOf(a)
-		if err != nil {
-			return fmt.Errorf("%s, written by %q: %w", a.Path, c.producer, err)
-		}
-		c.adds = append(c.adds, f)
-	}
-	for _, r := range e.Removes {
-		c.removes = append(c.removes, r.Path)
-	}
-	c.txns = e.Txns
-	return nil
-}
+// ours tells whether Millwright made the commit.
+func (c *commit) ours() bool { return c.summary.Format == 1 }
 
-func (c *commit) describe(m *delta.MetaData, first bool) error {
-	if m == nil {
-		return nil
+// id is the name of the commit. Commits of other writers have none of their
+// own: they are named by their place.
+func (c *commit) id(log string) string {
+	switch {
+	case c.summary.Commit != "":
+		return c.summary.Commit
+	case c.ours() && validID.MatchString(c.txnID):
+		return c.txnID
 	}
-	if m.Format.Provider != "parquet" || len(m.PartitionColumns) > 0 {
-		return fmt.Errorf("the table is of format %q with %d partition columns, want unpartitioned parquet: %w", m.Format.Provider, len(m.PartitionColumns), ErrUnsupported)
+	if log == "" {
+		log = mainLog
 	}
-	if mode := m.Configuration["delta.columnMapping.mode"]; mode != "" && mode != "none" {
-		return fmt.Errorf("the table maps its columns by %q: %w", mode, ErrUnsupported)
-	}
-	schema, err := delta.ParseSchema(m.SchemaString)
-	if err != nil {
-		return fmt.Errorf("%w: %w", err, ErrUnsupported)
-	}
-	canonical, faults := delta.SchemaString(schema)
-	if len(faults) > 0 {
-		return fmt.Errorf("%v: %w", faults, ErrUnsupported)
-	}
-	if !first && canonical != c.schemaString {
-		return fmt.Errorf("another writer changed the schema: %w", ErrUnsupported)
-	}
-	c.schema, c.schemaString = schema, canonical
-	return nil
-}
-
-var (
-	validRecord = regexp.MustCompile(`^[0-9a-f]{32}-[0-9]{1,19}$`)
-	ownFile     = regexp.MustCompile(`^_refs/data/([0-9a-f]{64})(-[0-9]{1,9})?\.parquet$`)
-)
-
-// maxFileBytes bounds what is read into memory for one file. Ours are far
-// below.
-const maxFileBytes = 1 << 30
-
-// fileOf checks a data file of the log. Only files that carry their digest in
-// the name can be checked when they are read.
-func fileOf(a delta.Add) (File, error) {
-	m := ownFile.FindStringSubmatch(a.Path)
-	if m == nil {
-		return File{}, fmt.Errorf("only files named by their SHA-256 can be checked, and are read: %w", ErrUnsupported)
-	}
-	if len(a.DeletionVector) > 0 && string(a.DeletionVector) != "null" {
-		return File{}, fmt.Errorf("deletion vectors are not read: %w", ErrUnsupported)
-	}
-	if a.Size > maxFileBytes {
-		return File{}, fmt.Errorf("the file is %d bytes long, want at most %d: %w", a.Size, maxFileBytes, ErrUnsupported)
-	}
-	var stats struct {
-		NumRecords *int64 `json:"numRecords"`
-	}
-	if err := json.Unmarshal([]byte(a.Stats), &stats); err != nil || stats.NumRecords == nil || *stats.NumRecords < 0 || *stats.NumRecords > math.MaxInt32*1024 {
-		return File{}, errors.Join(fmt.Errorf("the statistics do not say how many rows the file has: %w", ErrUnsupported), err)
-	}
-	return File{Path: a.Path, SHA256: m[1], Size: a.Size, Rows: *stats.NumRecords}, nil
-}
-
-// committed finds the version in which an application wrote its version n.
-// behind is how far the application has come when n itself is not there.
-func committed(log []*commit, app string, n int64) (version int64, found bool, behind int64) {
-	behind = -1
-	for i, c := range log {
-		for _, t := range c.txns {
-			if t.AppID == app {
-				if t.Version == n {
-					return int64(i), true, 0
-				}
-				behind = max(behind, t.Version)
-			}
-		}
-	}
-	return 0, false, behind
+	return fmt.Sprintf("%s:%d", log, c.number)
 }

@@ -70,11 +70,9 @@ func TestForeignCommitsAreRefusedAndTheOldVersionsStay(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	for name, c := range map[string]struct{ entry, want string }{
-		"foreign file": {`{"commitInfo":{"engineInfo":"delta-rs:1"}}` + "\n" + `{"add":{"path":"part-0.parquet","partitionValues":{},"size":10,"modificationTime":0,"dataChange":true,"stats":"{\"numRecords\":1}"}}`, `part-0.parquet, written by "delta-rs:1"`},
-		"reader 3":     {`{"protocol":{"minReaderVersion":3,"minWriterVersion":7}}`, "reader of version 3"},
-		"new schema":   {`{"metaData":{"id":"x","format":{"provider":"parquet","options":{}},"schemaString":"{\"type\":\"struct\",\"fields\":[{\"name\":\"m\",\"type\":\"long\",\"nullable\":true,\"metadata\":{}}]}","partitionColumns":[],"configuration":{}}}`, "changed the schema"},
-		"garbage":      {`not json`, "00000000000000000002.json is damaged"},
-		"escape":       {`{"add":{"path":"../x.parquet","partitionValues":{},"size":10,"modificationTime":0,"dataChange":true}}`, "dotted segment"},
+		"reader 3": {`{"protocol":{"minReaderVersion":3,"minWriterVersion":7}}`, "reader of version 3"},
+		"garbage":  {`not json`, "00000000000000000002.json is damaged"},
+		"escape":   {`{"add":{"path":"../x.parquet","partitionValues":{},"size":10,"modificationTime":0,"dataChange":true}}`, "dotted segment"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -129,8 +127,9 @@ func TestForeignDeleteIsFollowed(t *testing.T) {
 	v, err = d.Latest(ctx)
 	require.NoError(t, err)
 	require.Equal(t, []int64{1}, readNumbers(t, v))
-	_, err = v.Profile(ctx)
-	require.ErrorIs(t, err, dataset.ErrUnsupported)
+	p, err := v.Profile(ctx)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, p.Column("n").Max())
 	v, err = d.Append(ctx, numbers(t, 0), nil)
 	require.NoError(t, err)
 	require.Equal(t, []int64{1, 0}, readNumbers(t, v))
@@ -164,7 +163,7 @@ func TestDamagedCommitRecordIsAnError(t *testing.T) {
 	require.NoError(t, err)
 	for info, err := range s.List(ctx, "n/_mlops/commits/") {
 		require.NoError(t, err)
-		require.NoError(t, s.Put(ctx, info.Name(), strings.NewReader(`{"format":1,"profile":7}`), -1))
+		require.NoError(t, s.Put(ctx, info.Name(), strings.NewReader(`{"format":1,"profile":`), -1))
 	}
 	_, err = v.Profile(ctx)
 	require.ErrorIs(t, err, dataset.ErrInvalid)

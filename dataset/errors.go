@@ -64,3 +64,31 @@ func (e *CorruptError) Error() string {
 
 // Unwrap gives the error of the store, nil when the file could be read.
 func (e *CorruptError) Unwrap() error { return e.Err }
+
+// ConflictError reports that another writer was faster: what a commit was
+// computed from is not there any more. Nothing was committed; the operation can
+// be repeated on the newest version. It is an ErrConflict.
+type ConflictError struct {
+	Dataset   string
+	Branch    string
+	Operation string   // Of the commit that was refused, in Delta's words.
+	Version   int64    // The newest version, which the commit does not fit.
+	Reason    string   // What is different.
+	Files     []string // Files that were replaced or removed meanwhile.
+}
+
+// Error says what stands in the way, and names the first files.
+func (e *ConflictError) Error() string {
+	files := ""
+	if n := len(e.Files); n > 0 {
+		files = fmt.Sprintf(" (%s", e.Files[0])
+		if n > 1 {
+			files += fmt.Sprintf(" and %d more", n-1)
+		}
+		files += ")"
+	}
+	return fmt.Sprintf("dataset: %s on %q branch %q, now at version %d: %s%s: conflict", e.Operation, e.Dataset, e.Branch, e.Version, e.Reason, files)
+}
+
+// Is reports that a ConflictError is an ErrConflict.
+func (e *ConflictError) Is(target error) bool { return target == ErrConflict }

@@ -110,15 +110,18 @@ var table = &archtest.Table{
 		"dataset": {
 			Own: []string{
 				"dataset/profile", "dataset/blob", "dataset/internal/arrowcross", "dataset/internal/delta",
-				"dataset/internal/pqfile", "dataset/internal/rowsort", "dataset/internal/scan",
+				"dataset/internal/pqfile", "dataset/internal/rowsort", "dataset/internal/scan", "dataset/internal/checkpoint",
 			},
 			Link: arrow,
 		},
 		"dataset/internal/arrowcross": {Link: slices.Concat(arrow15, arrow18)},
 		"dataset/internal/delta":      {Link: arrow15},
-		"dataset/internal/pqfile":     {Link: parquet18},
-		"dataset/internal/scan":       {Own: []string{"dataset/profile"}, Link: arrow18},
-		"dataset/internal/rowsort":    {Link: slices.Concat(arrow15, []string{"github.com/klauspost/cpuid/v2", "github.com/zeebo/xxh3"})},
+		"dataset/internal/checkpoint": {
+			Own: []string{"dataset/internal/delta", "dataset/internal/pqfile"}, Link: slices.Concat(arrow15, parquet18),
+		},
+		"dataset/internal/pqfile":  {Link: parquet18},
+		"dataset/internal/scan":    {Own: []string{"dataset/profile"}, Link: arrow18},
+		"dataset/internal/rowsort": {Link: slices.Concat(arrow15, []string{"github.com/klauspost/cpuid/v2", "github.com/zeebo/xxh3"})},
 
 		"tracking":              {},
 		"tracking/search":       {},

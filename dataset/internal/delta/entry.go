@@ -17,6 +17,9 @@ const (
 	WriterVersion = 2
 )
 
+// FeatureWriterVersion is the first writer version with named features.
+const FeatureWriterVersion = 7
+
 // maxActions bounds the actions of one commit, and so the memory that one log
 // file takes when it is read.
 const maxActions = 1 << 20
@@ -49,6 +52,9 @@ type CommitInfo struct {
 type Protocol struct {
 	MinReader int `json:"minReaderVersion"`
 	MinWriter int `json:"minWriterVersion"`
+	// The named features of reader version 3 and writer version 7.
+	ReaderFeatures []string `json:"readerFeatures,omitempty"`
+	WriterFeatures []string `json:"writerFeatures,omitempty"`
 }
 
 // MetaData is the table's own description.
@@ -145,35 +151,26 @@ func (e *Entry) take(a *action) error {
 		if e.Protocol != nil {
 			return errors.New("a second protocol")
 		}
-		if a.Protocol.MinReader < 1 || a.Protocol.MinWriter < 1 {
-			return fmt.Errorf("protocol %d/%d, want at least 1/1", a.Protocol.MinReader, a.Protocol.MinWriter)
-		}
 		e.Protocol = a.Protocol
+		return a.Protocol.check()
 	case a.MetaData != nil:
 		if e.MetaData != nil {
 			return errors.New("a second metaData")
 		}
-		if a.MetaData.SchemaString == "" {
-			return errors.New("metaData without a schemaString")
-		}
 		e.MetaData = a.MetaData
+		return a.MetaData.check()
 	case a.Txn != nil:
-		if a.Txn.AppID == "" {
-			return errors.New("txn without an appId")
+		if err := a.Txn.check(); err != nil {
+			return err
 		}
 		e.Txns = append(e.Txns, *a.Txn)
 	case a.Add != nil:
-		p, err := decodePath(a.Add.Path)
-		if err != nil {
-			return fmt.Errorf("add: %w", err)
+		if err := a.Add.check(); err != nil {
+			return err
 		}
-		if a.Add.Size < 0 {
-			return fmt.Errorf("add %q: size is %d", p, a.Add.Size)
-		}
-		a.Add.Path = p
 		e.Adds = append(e.Adds, *a.Add)
 	case a.Remove != nil:
-		p, err := decodePath(a.Remove.Path)
+		p, err := DecodePath(a.Remove.Path)
 		if err != nil {
 			return fmt.Errorf("remove: %w", err)
 		}
@@ -183,8 +180,8 @@ func (e *Entry) take(a *action) error {
 	return nil
 }
 
-// decodePath turns the URI of an action into a path below the table's root.
-func decodePath(uri string) (string, error) {
+// DecodePath turns the URI of an action into a path below the table's root.
+func DecodePath(uri string) (string, error) {
 	p, err := url.PathUnescape(uri)
 	if err != nil {
 		return "", fmt.Errorf("path %q is not a valid URI: %w", uri, err)
@@ -233,13 +230,13 @@ func (e *Entry) Encode() ([]byte, error) {
 		}
 	}
 	for _, r := range e.Removes {
-		r.Path = encodePath(r.Path)
+		r.Path = EncodePath(r.Path)
 		if err := put(action{Remove: &r}); err != nil {
 			return nil, err
 		}
 	}
 	for _, a := range e.Adds {
-		a.Path = encodePath(a.Path)
+		a.Path = EncodePath(a.Path)
 		if a.PartitionValues == nil {
 			a.PartitionValues = map[string]string{}
 		}
@@ -250,31 +247,11 @@ func (e *Entry) Encode() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-func encodePath(p string) string {
+// EncodePath is the inverse of DecodePath.
+func EncodePath(p string) string {
 	segments := strings.Split(p, "/")
 	for i, s := range segments {
 		segments[i] = strings.ReplaceAll(url.PathEscape(s), ":", "%3A")
 	}
 	return strings.Join(segments, "/")
-}
-
-var logName = regexp.MustCompile(`^[0-9]{20}\.json$`)
-
-// LogName is the file name of a version's commit.
-func LogName(version int64) string { return fmt.Sprintf("%020d.json", version) }
-
-// ParseLogName is the inverse of LogName; ok is false for other files of the
-// log folder, such as checkpoints.
-func ParseLogName(name string) (version int64, ok bool) {
-	if !logName.MatchString(name) {
-		return 0, false
-	}
-	for _, c := range name[:20] {
-		d := int64(c - '0')
-		if version > (1<<62)/10 {
-			return 0, false
-		}
-		version = version*10 + d
-	}
-	return version, true
 }

@@ -1,0 +1,71 @@
+package dataset
+
+import (
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/millwright-ml/millwright/internal/errs"
+)
+
+const (
+	maxMessage = 8000
+	maxTags    = 100
+	maxKey     = 250
+)
+
+// CommitOptions describe a commit.
+type CommitOptions struct {
+	// Message says for people what came in. At most 8000 bytes; the default is
+	// none.
+	Message string
+	// Author is the person or service that is responsible; the default is none.
+	Author string
+	// Code says which code made the rows; the default is nothing.
+	Code Code
+	// App and AppVersion make a producer idempotent: of all commits to a branch
+	// with the same App and AppVersion one happens, and the others return its
+	// version and leave their records unread. AppVersion grows from commit to
+	// commit; it is Delta's txn action. The default App "" means that every call
+	// commits.
+	App        string
+	AppVersion int64
+	// Tags are kept with the version. At most 100, keys of up to 250 bytes and
+	// values of up to 8000; the default is none.
+	Tags map[string]string
+	// Run is the id of the tracking run that produced the rows; the default is
+	// none.
+	Run string
+	// Progress, when set, is called on the writing goroutine after every row
+	// group and file.
+	Progress func(Progress)
+}
+
+// Progress is how far a commit has come with the rows it writes.
+type Progress struct {
+	Rows  int64 // Rows encoded.
+	Files int   // Files stored.
+	Bytes int64 // Bytes of those files.
+}
+
+func (o *CommitOptions) validate(subject string) error {
+	var f errs.Faults
+	text := func(what, s string, limit int) {
+		f.Check(len(s) <= limit, "%s is %d bytes long, want at most %d", what, len(s), limit)
+		f.Check(utf8.ValidString(s), "%s is not UTF-8", what)
+	}
+	text("message", o.Message, maxMessage)
+	text("author", o.Author, maxKey)
+	text("code commit", o.Code.Commit, maxKey)
+	text("code image", o.Code.Image, maxMessage)
+	text("app", o.App, maxKey)
+	text("run", o.Run, maxKey)
+	f.Check(o.AppVersion >= 0, "app version is %d, want at least 0", o.AppVersion)
+	f.Check(o.App != "" || o.AppVersion == 0, "app version %d without an app", o.AppVersion)
+	f.Check(len(o.Tags) <= maxTags, "%d tags, want at most %d", len(o.Tags), maxTags)
+	for k, v := range o.Tags {
+		f.Check(k != "", "a tag has no key")
+		text(fmt.Sprintf("tag key %q", k), k, maxKey)
+		text(fmt.Sprintf("tag %q", k), v, maxMessage)
+	}
+	return f.Err(subject)
+}
