@@ -102,6 +102,7 @@ var table = &archtest.Table{
 
 		"dataset/profile":      {},
 		"dataset/blob":         {},
+		"dataset/filter":       {Link: slices.Concat(arrow15, []string{"github.com/klauspost/cpuid/v2", "github.com/zeebo/xxh3"})},
 		"dataset/blob/dirblob": {Own: []string{"dataset/blob"}},
 		"dataset/blob/s3blob":  {Own: []string{"dataset/blob"}, Link: aws},
 		"dataset/blob/blobtest": {
@@ -109,7 +110,7 @@ var table = &archtest.Table{
 		},
 		"dataset": {
 			Own: []string{
-				"dataset/profile", "dataset/blob", "dataset/internal/arrowcross", "dataset/internal/delta",
+				"dataset/profile", "dataset/blob", "dataset/filter", "dataset/internal/arrowcross", "dataset/internal/delta",
 				"dataset/internal/pqfile", "dataset/internal/rowsort", "dataset/internal/scan", "dataset/internal/checkpoint",
 			},
 			Link: arrow,
