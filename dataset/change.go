@@ -174,7 +174,11 @@ func (w *committer) try(ctx context.Context, head *snapshot, plan planFunc) (*Ve
 		// Best effort: nothing depends on a checkpoint but the speed of a reader.
 		_ = b.log.checkpoint(ctx, s)
 	}
-	return b.dataset.version(ctx, b.log, s)
+	v, err := b.dataset.version(ctx, b.log, s)
+	if err == nil && !b.isMain() && !ch.deleted {
+		b.dataset.noteHead(ctx, v)
+	}
+	return v, err
 }
 
 // pending is the state that a commit is about to make.
@@ -211,6 +215,12 @@ func (w *committer) next(ctx context.Context, head, tip *snapshot, ch *change) (
 			return nil, err
 		}
 		p.first, p.line, p.includes = parent{Commit: c.id(w.b.log.name), Version: tip.version}, c.summary.Line, c.summary.Includes
+		if !c.ours() {
+			// Another writer's commit does not carry on what was merged before it.
+			if l, err := w.b.dataset.lineageOf(ctx, w.b.log, tip.version); err == nil {
+				p.includes = l
+			}
+		}
 		if !w.b.isMain() {
 			p.first.Log = refsLog
 		}
