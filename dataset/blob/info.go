@@ -11,10 +11,16 @@ func NewInfo(key string, size int64, modified time.Time) fs.FileInfo {
 	return info{key: key, size: size, modified: modified}
 }
 
+// NewTaggedInfo is NewInfo with what [Tag] returns.
+func NewTaggedInfo(key string, size int64, modified time.Time, tag string) fs.FileInfo {
+	return info{key: key, size: size, modified: modified, tag: tag}
+}
+
 type info struct {
 	key      string
 	size     int64
 	modified time.Time
+	tag      string
 }
 
 func (i info) Name() string       { return i.key }
@@ -23,4 +29,5 @@ func (i info) Mode() fs.FileMode  { return 0o444 }
 func (i info) ModTime() time.Time { return i.modified }
 func (i info) IsDir() bool        { return false }
 func (i info) Sys() any           { return nil }
+func (i info) Tag() string        { return i.tag }
 func (i info) String() string     { return fs.FormatFileInfo(i) }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -22,28 +23,58 @@ type Mem struct {
 	mu      sync.RWMutex
 	keys    []string // sorted
 	objects map[string]object
+	writes  uint64 // so far: each gives its object the next number as the tag
 }
 
 type object struct {
 	data     []byte // never written to after it is stored
 	modified time.Time
+	tag      string
 }
 
-var _ Store = (*Mem)(nil)
+func (o object) info(key string) fs.FileInfo {
+	return NewTaggedInfo(key, int64(len(o.data)), o.modified, o.tag)
+}
+
+var (
+	_ Store   = (*Mem)(nil)
+	_ Swapper = (*Mem)(nil)
+	_ Copier  = (*Mem)(nil)
+)
 
 // Create implements [Store].
 func (m *Mem) Create(ctx context.Context, key string, body io.Reader, size int64) error {
-	return m.write(ctx, "create", key, body, size)
+	_, err := m.write(ctx, "create", key, body, size, "")
+	return err
 }
 
 // Put implements [Store].
 func (m *Mem) Put(ctx context.Context, key string, body io.Reader, size int64) error {
-	return m.write(ctx, "put", key, body, size)
+	_, err := m.write(ctx, "put", key, body, size, "")
+	return err
 }
 
-func (m *Mem) write(ctx context.Context, op, key string, body io.Reader, size int64) error {
+// Swap implements [Swapper].
+func (m *Mem) Swap(ctx context.Context, key string, body io.Reader, size int64, old string) (string, error) {
+	return m.write(ctx, "swap", key, body, size, old)
+}
+
+// Copy implements [Copier]. The two objects share their bytes.
+func (m *Mem) Copy(ctx context.Context, from, to string) error {
+	o, err := m.object(ctx, "copy", from)
+	if err != nil {
+		return err
+	}
+	if why := keyFault(to); why != "" {
+		return invalid("copy", to, why)
+	}
+	_, err = m.store("copy", to, o.data, "")
+	return err
+}
+
+func (m *Mem) write(ctx context.Context, op, key string, body io.Reader, size int64, old string) (string, error) {
 	if why := keyFault(key); why != "" {
-		return invalid(op, key, why)
+		return "", invalid(op, key, why)
 	}
 	var buf bytes.Buffer
 	buf.Grow(int(min(max(size, 0), 1<<20))) // the size is a claim: not all at once
@@ -52,26 +83,35 @@ func (m *Mem) write(ctx context.Context, op, key string, body io.Reader, size in
 		err = ctx.Err()
 	}
 	if err != nil {
-		return &fs.PathError{Op: op, Path: key, Err: err}
+		return "", &fs.PathError{Op: op, Path: key, Err: err}
 	}
+	return m.store(op, key, buf.Bytes(), old)
+}
 
+// store puts the bytes in place if the operation allows it.
+func (m *Mem) store(op, key string, data []byte, old string) (string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i, exists := slices.BinarySearch(m.keys, key)
-	if exists && op == "create" {
-		return &fs.PathError{Op: op, Path: key, Err: fs.ErrExist}
+	switch {
+	case op == "create" && exists:
+		return "", &fs.PathError{Op: op, Path: key, Err: fs.ErrExist}
+	case op == "swap" && m.objects[key].tag != old:
+		return "", &fs.PathError{Op: op, Path: key, Err: ErrConflict}
 	}
 	if !exists {
 		if why := m.folderFault(key); why != "" {
-			return invalid(op, key, why)
+			return "", invalid(op, key, why)
 		}
 		m.keys = slices.Insert(m.keys, i, key)
 	}
 	if m.objects == nil {
 		m.objects = make(map[string]object)
 	}
-	m.objects[key] = object{data: buf.Bytes(), modified: time.Now()}
-	return nil
+	m.writes++
+	tag := strconv.FormatUint(m.writes, 10)
+	m.objects[key] = object{data: data, modified: time.Now(), tag: tag}
+	return tag, nil
 }
 
 // folderFault says why key cannot be added beside the keys that are there.
@@ -104,7 +144,7 @@ func (m *Mem) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser,
 	if n >= 0 && n < int64(len(data)) {
 		data = data[:n]
 	}
-	return io.NopCloser(bytes.NewReader(data)), nil
+	return NewReader(io.NopCloser(bytes.NewReader(data)), o.info(key)), nil
 }
 
 // Stat implements [Store].
@@ -113,7 +153,7 @@ func (m *Mem) Stat(ctx context.Context, key string) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return NewInfo(key, int64(len(o.data)), o.modified), nil
+	return o.info(key), nil
 }
 
 func (m *Mem) object(ctx context.Context, op, key string) (object, error) {
@@ -162,8 +202,7 @@ func (m *Mem) next(from string) fs.FileInfo {
 	if i == len(m.keys) {
 		return nil
 	}
-	o := m.objects[m.keys[i]]
-	return NewInfo(m.keys[i], int64(len(o.data)), o.modified)
+	return m.objects[m.keys[i]].info(m.keys[i])
 }
 
 // Delete implements [Store].

@@ -56,7 +56,14 @@ func (b *sub) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser,
 	if err != nil {
 		return nil, err
 	}
-	return b.s.Get(ctx, full, off, n)
+	r, err := b.s.Get(ctx, full, off, n)
+	if err != nil {
+		return nil, err
+	}
+	if fi := Opened(r); fi != nil {
+		r = NewReader(r, b.info(fi))
+	}
+	return r, nil
 }
 
 func (b *sub) Stat(ctx context.Context, key string) (fs.FileInfo, error) {
@@ -68,7 +75,7 @@ func (b *sub) Stat(ctx context.Context, key string) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return NewInfo(key, fi.Size(), fi.ModTime()), nil
+	return b.info(fi), nil
 }
 
 func (b *sub) List(ctx context.Context, prefix string) iter.Seq2[fs.FileInfo, error] {
@@ -82,8 +89,7 @@ func (b *sub) List(ctx context.Context, prefix string) iter.Seq2[fs.FileInfo, er
 				yield(nil, err)
 				return
 			}
-			name := strings.TrimPrefix(fi.Name(), b.prefix)
-			if !yield(NewInfo(name, fi.Size(), fi.ModTime()), nil) {
+			if !yield(b.info(fi), nil) {
 				return
 			}
 		}
@@ -96,4 +102,31 @@ func (b *sub) Delete(ctx context.Context, key string) error {
 		return err
 	}
 	return b.s.Delete(ctx, full)
+}
+
+// Swap implements [Swapper] where the store below does.
+func (b *sub) Swap(ctx context.Context, key string, body io.Reader, size int64, old string) (string, error) {
+	full, err := b.key(key)
+	if err != nil {
+		return "", err
+	}
+	return Swap(ctx, b.s, full, body, size, old)
+}
+
+// Copy implements [Copier] where the store below does.
+func (b *sub) Copy(ctx context.Context, from, to string) error {
+	fullFrom, err := b.key(from)
+	if err != nil {
+		return err
+	}
+	fullTo, err := b.key(to)
+	if err != nil {
+		return err
+	}
+	return Copy(ctx, b.s, fullFrom, fullTo)
+}
+
+// info gives an object of the store below its name here.
+func (b *sub) info(fi fs.FileInfo) fs.FileInfo {
+	return NewTaggedInfo(strings.TrimPrefix(fi.Name(), b.prefix), fi.Size(), fi.ModTime(), Tag(fi))
 }

@@ -108,6 +108,7 @@ var table = &archtest.Table{
 		"dataset/blob/blobtest": {
 			Own: []string{"dataset/blob"}, Link: testify,
 		},
+		"dataset/blob/blobtest/faults": {Own: []string{"dataset/blob"}},
 		"dataset": {
 			Own: []string{
 				"dataset/profile", "dataset/blob", "dataset/filter", "dataset/internal/arrowcross", "dataset/internal/delta",

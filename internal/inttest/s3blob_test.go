@@ -121,7 +121,9 @@ func missingBucket(t *testing.T, server *inttest.S3) {
 	// A bucket that goes away later must not look like an absent key.
 	bucket := server.NewBucket(t)
 	s := open(t, "s3://"+bucket, server.Options())
-	_, err := server.Client().DeleteBucket(t.Context(), &s3.DeleteBucketInput{Bucket: &bucket})
+	_, err := server.Client().DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &bucket, Key: aws.String(".millwright-probe/result.json")})
+	require.NoError(t, err)
+	_, err = server.Client().DeleteBucket(t.Context(), &s3.DeleteBucketInput{Bucket: &bucket})
 	require.NoError(t, err)
 	_, err = s.Get(t.Context(), "k", 0, -1)
 	require.ErrorIs(t, err, s3blob.ErrNotFound)

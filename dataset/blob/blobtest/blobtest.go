@@ -59,6 +59,11 @@ func Run(t *testing.T, open func(t *testing.T) blob.Store) {
 		{"racing creators of big bodies", racingBig},
 		{"readers beside a replacing writer", readersBesidePut},
 		{"deletes beside creators", deletesBesideCreators},
+		{"compare and swap", swaps},
+		{"racing swaps", racingSwaps},
+		{"copies", copies},
+		{"readers describe what they read", opened},
+		{"parallel ranged reads", parallelReads},
 		{"below a prefix", belowPrefix},
 	}
 	for _, c := range checks {
@@ -124,7 +129,7 @@ func pattern(n int, seed byte) []byte {
 	return data[:n]
 }
 
-func requireBytes(t *testing.T, want []byte, s blob.Store, key string) {
+func requireBytes(t testing.TB, want []byte, s blob.Store, key string) {
 	t.Helper()
 	have, err := blob.ReadAll(t.Context(), s, key, int64(len(want)))
 	require.NoError(t, err)

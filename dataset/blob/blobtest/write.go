@@ -138,26 +138,21 @@ func bigBody(t *testing.T, s blob.Store) {
 }
 
 func racingCreators(t *testing.T, s blob.Store) {
-	const rounds, writers = 20, 16
-	for round := range rounds {
-		race(t, s, fmt.Sprintf("race/%d/key", round), writers, func(i int) []byte {
-			return fmt.Appendf(nil, "writer %d of round %d", i, round)
-		})
-	}
+	RaceCreates(t, same(s, 16), "race", 20)
 }
 
 func racingBig(t *testing.T, s blob.Store) {
-	race(t, s, "race/big", 3, func(i int) []byte { return pattern(raceSize+i, byte(i)) })
+	race(t, same(s, 3), "race/big", func(i int) []byte { return pattern(raceSize+i, byte(i)) })
 }
 
-// race lets n creators go at key at once: one wins, and the object is its own.
-func race(t *testing.T, s blob.Store, key string, n int, body func(i int) []byte) {
+// race lets every store create key at once: one wins, and the object is its own.
+func race(t testing.TB, stores []blob.Store, key string, body func(i int) []byte) {
 	t.Helper()
-	won := make([]bool, n)
+	won := make([]bool, len(stores))
 	start := make(chan struct{})
 	var wg sync.WaitGroup
-	errs := make([]error, n)
-	for i := range n {
+	errs := make([]error, len(stores))
+	for i, s := range stores {
 		data := body(i)
 		wg.Go(func() {
 			<-start
@@ -179,7 +174,7 @@ func race(t *testing.T, s blob.Store, key string, n int, body func(i int) []byte
 		}
 	}
 	require.NotEqual(t, -1, winner, "no creator won")
-	requireBytes(t, body(winner), s, key)
+	requireBytes(t, body(winner), stores[0], key)
 }
 
 // readersBesidePut checks that no reader ever sees a mixture.
@@ -243,6 +238,7 @@ func belowPrefix(t *testing.T, s blob.Store) {
 	require.Equal(t, []string{"outside", "pre-x/k", "pre/a/b/c.txt", "pre/top"}, keys(t, s, ""))
 	for i, check := range []func(*testing.T, blob.Store){
 		createExisting, putReplaces, ranges, stat, absentKeys, deletes, invalidKeys, listOrder, listStops, endedContext, unknownSize,
+		copies, opened, parallelReads,
 	} {
 		check(t, blob.Sub(blob.Sub(s, fmt.Sprintf("sub/%d", i)), "x"))
 	}
@@ -263,4 +259,13 @@ func parallel(t *testing.T, n int, f func(i int) error) {
 	}
 	wg.Wait()
 	require.NoError(t, errors.Join(errs...))
+}
+
+// same is the store n times over.
+func same(s blob.Store, n int) []blob.Store {
+	stores := make([]blob.Store, n)
+	for i := range stores {
+		stores[i] = s
+	}
+	return stores
 }

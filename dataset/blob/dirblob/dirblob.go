@@ -27,9 +27,14 @@ var (
 type Store struct {
 	root    *os.Root
 	flushed folders
+	locks   locks
 }
 
-var _ blob.Store = (*Store)(nil)
+var (
+	_ blob.Store   = (*Store)(nil)
+	_ blob.Swapper = (*Store)(nil)
+	_ blob.Copier  = (*Store)(nil)
+)
 
 // Open opens the folder dir, creates it when it is absent, checks that it can be
 // written to, and removes what writers that were killed over an hour ago left in
@@ -77,8 +82,7 @@ func (s *Store) Get(ctx context.Context, key string, off, n int64) (io.ReadClose
 	if err != nil {
 		return nil, err
 	}
-	size, err := s.regular(name)
-	if err != nil {
+	if err := s.regular(name); err != nil {
 		return nil, fail("get", key, err)
 	}
 	if off < 0 {
@@ -90,9 +94,11 @@ func (s *Store) Get(ctx context.Context, key string, off, n int64) (io.ReadClose
 	}
 	// What counts is the file that is open: a Put may have replaced the one that
 	// was looked at before.
-	if fi, err := f.Stat(); err == nil {
-		size = fi.Size()
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, fail("get", key, errors.Join(err, f.Close()))
 	}
+	size := fi.Size()
 	if off > size {
 		_ = f.Close() // only read from
 		return nil, fail("get", key, fmt.Errorf("offset %d is outside the object of %d bytes: %w", off, size, fs.ErrInvalid))
@@ -100,15 +106,23 @@ func (s *Store) Get(ctx context.Context, key string, off, n int64) (io.ReadClose
 	if n < 0 || n > size-off {
 		n = size - off
 	}
-	return &reader{SectionReader: io.NewSectionReader(f, off, n), f: f}, nil
+	return &reader{SectionReader: io.NewSectionReader(f, off, n), f: f, info: info(key, fi)}, nil
 }
 
 type reader struct {
 	*io.SectionReader
-	f *os.File
+	f    *os.File
+	info fs.FileInfo
 }
 
 func (r *reader) Close() error { return r.f.Close() }
+
+// Stat describes the file that is open, for [blob.Opened].
+func (r *reader) Stat() (fs.FileInfo, error) { return r.info, nil }
+
+func info(key string, fi fs.FileInfo) fs.FileInfo {
+	return blob.NewTaggedInfo(key, fi.Size(), fi.ModTime(), tag(fi))
+}
 
 // Stat implements [blob.Store].
 func (s *Store) Stat(ctx context.Context, key string) (fs.FileInfo, error) {
@@ -123,17 +137,17 @@ func (s *Store) Stat(ctx context.Context, key string) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, fail("stat", key, absent(err))
 	}
-	return blob.NewInfo(key, fi.Size(), fi.ModTime()), nil
+	return info(key, fi), nil
 }
 
-// regular tells the size of the file at name, without opening it: opening a
-// named pipe would wait for a writer.
-func (s *Store) regular(name string) (int64, error) {
+// regular reports whether the file at name is an object, without opening it:
+// opening a named pipe would wait for a writer.
+func (s *Store) regular(name string) error {
 	fi, err := s.root.Lstat(name)
 	if err != nil {
-		return 0, absent(err)
+		return absent(err)
 	}
-	return fi.Size(), regular(fi)
+	return regular(fi)
 }
 
 func regular(fi fs.FileInfo) error {
@@ -157,7 +171,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 		return nil
 	}
 	if err == nil {
-		err = s.root.Remove(name)
+		err = s.remove(ctx, key, name)
 	}
 	if err != nil {
 		if errors.Is(absent(err), fs.ErrNotExist) {
@@ -177,6 +191,16 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 		return fail("delete", key, err)
 	}
 	return nil
+}
+
+// remove takes the file away while nobody swaps it.
+func (s *Store) remove(ctx context.Context, key, name string) error {
+	unlock, err := s.lockWrite(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return s.root.Remove(name)
 }
 
 // name checks the call and gives the key's path in the form of the system.

@@ -48,36 +48,63 @@ func (s *Store) Put(ctx context.Context, key string, body io.Reader, size int64)
 }
 
 func (s *Store) write(ctx context.Context, op, key, name string, body io.Reader, size int64) error {
-	temp, err := s.writeTemp(ctx, body, size)
+	temp, err := s.writeTemp(ctx, func(f *os.File) error {
+		_, err := io.Copy(f, blob.Body(ctx, body, size))
+		return err
+	})
 	if err != nil {
 		return fail(op, key, err)
 	}
-	move := func() error { return s.root.Rename(temp, name) }
+	return s.finish(ctx, op, key, name, temp)
+}
+
+// finish gives the temporary file its name, for good.
+func (s *Store) finish(ctx context.Context, op, key, name, temp string) error {
+	var err error
 	if op == "create" {
 		// A link never replaces: the file system picks the one winner.
-		move = func() error { return s.root.Link(temp, name) }
+		err = s.place(key, name, func() error { return s.root.Link(temp, name) })
+	} else {
+		err = s.replace(ctx, key, name, temp)
 	}
-	if err := s.place(key, name, move); err != nil {
-		_ = s.root.Remove(temp) // a leftover is swept later
-		return fail(op, key, err)
+	if err != nil || op == "create" {
+		// A leftover, or the second name of a file that is in place. If it stays it
+		// is swept later.
+		_ = s.root.Remove(temp)
 	}
-	if op == "create" {
-		_ = s.root.Remove(temp) // the second name of a file that is in place
+	if err == nil {
+		err = s.syncDir(path.Dir(key))
 	}
-	if err := s.syncDir(path.Dir(key)); err != nil {
+	if err != nil {
 		return fail(op, key, err)
 	}
 	return nil
 }
 
-// writeTemp writes the whole body to a new temporary file, flushed to the disk.
-func (s *Store) writeTemp(ctx context.Context, body io.Reader, size int64) (string, error) {
+// replace puts the temporary file in place while nobody swaps the key.
+func (s *Store) replace(ctx context.Context, key, name, temp string) error {
+	unlock, err := s.lockWrite(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return s.place(key, name, func() error { return s.root.Rename(temp, name) })
+}
+
+// writeTemp lets fill write the whole body to a new temporary file, which is then
+// flushed to the disk.
+func (s *Store) writeTemp(ctx context.Context, fill func(*os.File) error) (string, error) {
 	temp := filepath.Join(tempDir, rand.Text())
 	f, err := s.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return "", err
 	}
-	_, err = io.Copy(f, blob.Body(ctx, body, size))
+	err = fill(f)
+	if err == nil {
+		// The clock of the file system ticks too slowly to tell two writes apart.
+		now := time.Now()
+		err = s.root.Chtimes(temp, now, now)
+	}
 	if err == nil {
 		err = f.Sync()
 	}
@@ -190,7 +217,7 @@ func (s *Store) prepare() error {
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	probe, err := s.writeTemp(context.Background(), strings.NewReader(""), 0)
+	probe, err := s.writeTemp(context.Background(), func(*os.File) error { return nil })
 	if err != nil {
 		return err
 	}
@@ -206,6 +233,9 @@ func (s *Store) prepare() error {
 		err = closeErr
 	}
 	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), lockPrefix) {
+			continue // who holds its lock must find others at the same file
+		}
 		if fi, err := e.Info(); err == nil && time.Since(fi.ModTime()) > tempLife {
 			_ = s.root.Remove(filepath.Join(tempDir, e.Name())) // another opener may have been faster
 		}

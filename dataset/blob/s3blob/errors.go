@@ -29,6 +29,9 @@ func (s *Store) fail(ctx context.Context, op, key string, err error) error {
 // cause turns an error of the SDK, whose text runs over many lines, into the
 // likely cause and its kind.
 func (s *Store) cause(ctx context.Context, err error) error {
+	if errors.Is(err, ErrUnsupported) {
+		return err // said by this package
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

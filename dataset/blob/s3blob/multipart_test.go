@@ -15,11 +15,11 @@ func TestPartSize(t *testing.T) {
 		-1: 8 * mib, 0: 8 * mib, 1: 8 * mib, gib: 8 * mib, maxParts * 8 * mib: 8 * mib,
 		maxParts*8*mib + 1: 9 * mib, tib: 105 * mib, 5 * tib: 525 * mib,
 	} {
-		have, err := partSize(size)
+		have, err := partSize(size, defaultPart)
 		require.NoError(t, err)
 		require.Equal(t, want, have, "of %d", size)
 		require.LessOrEqual(t, (size+have-1)/have, int64(maxParts))
 	}
-	_, err := partSize(5*tib + 1)
+	_, err := partSize(5*tib+1, defaultPart)
 	require.ErrorIs(t, err, fs.ErrInvalid)
 }

@@ -1,13 +1,16 @@
 package s3blob
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,6 +18,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/millwright-ml/millwright/dataset/blob"
@@ -41,33 +45,6 @@ const (
 	anyRegion    = "us-east-1"
 )
 
-// Options are the settings of [Open].
-type Options struct {
-	// Endpoint is the server's URL, http or https, for MinIO and the like.
-	// Default: AWS's own for the region.
-	Endpoint string
-
-	// Region of the bucket. Default: that of the environment or the shared AWS
-	// files when Credentials is nil, else, with an Endpoint, "us-east-1", the name
-	// that servers other than AWS answer to.
-	Region string
-
-	// PathStyle puts the bucket into the URL's path instead of its host name.
-	// MinIO and other servers without wildcard DNS need it, unless the endpoint
-	// is an IP address, which implies it. Default: false.
-	PathStyle bool
-
-	// Credentials sign the requests. Default: the SDK's chain of environment,
-	// shared files and the machine's role.
-	Credentials aws.CredentialsProvider
-
-	// SingleWriter states that only one process at a time writes below the URL,
-	// or that this one only reads. Open then writes no scratch object, and Create
-	// looks before it writes instead of asking the server to decide: racing
-	// creators could both win. Default: false.
-	SingleWriter bool
-}
-
 // Store is a [blob.Store] below a prefix of a bucket. It is a plain value with
 // nothing to close. Create it with [Open].
 type Store struct {
@@ -76,9 +53,22 @@ type Store struct {
 	prefix       string // "" or ends with a slash
 	endpoint     string // for error texts
 	singleWriter bool
+	swaps        bool // the server heeds If-Match
+	crypt        crypt
+	checksum     types.ChecksumAlgorithm
+	part         int64
+	inFlight     int
+	progress     func(Transfer)
+	maxCopy      int64 // bytes that one request copies
+	copyPart     int64
+	buffers      sync.Pool // of *[]byte, each of a part
 }
 
-var _ blob.Store = (*Store)(nil)
+var (
+	_ blob.Store   = (*Store)(nil)
+	_ blob.Swapper = (*Store)(nil)
+	_ blob.Copier  = (*Store)(nil)
+)
 
 // Open connects to the bucket and the prefix that the URL "s3://bucket/prefix"
 // names; the prefix may be absent. Nothing in it is decoded: "%20" is three
@@ -106,10 +96,7 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 func configure(ctx context.Context, url string, opts *Options) (*Store, error) {
 	var faults errs.Faults
 	bucket, prefix := parseURL(&faults, url)
-	checkEndpoint(&faults, opts.Endpoint)
-	if opts.Credentials != nil && opts.Region == "" && opts.Endpoint == "" {
-		faults.Addf("no region: with credentials of its own, a bucket at AWS needs Options.Region")
-	}
+	opts.check(&faults)
 	subject := fmt.Sprintf("s3blob: open %q", url)
 	if err := faults.Err(subject); err != nil {
 		return nil, err
@@ -138,7 +125,11 @@ func configure(ctx context.Context, url string, opts *Options) (*Store, error) {
 		return nil, fmt.Errorf("%s: no credentials: set Options.Credentials, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: %w: %w", subject, err, fs.ErrPermission)
 	}
 
-	s := &Store{bucket: bucket, prefix: prefix, singleWriter: opts.SingleWriter, endpoint: opts.Endpoint}
+	s := &Store{
+		bucket: bucket, prefix: prefix, singleWriter: opts.SingleWriter, endpoint: opts.Endpoint,
+		crypt: newCrypt(opts.Encryption), checksum: opts.checksum(), progress: opts.Progress,
+		part: cmp.Or(opts.Part, defaultPart), inFlight: cmp.Or(opts.InFlight, defaultInFlight), maxCopy: maxCopy, copyPart: copyPart,
+	}
 	if s.endpoint == "" {
 		s.endpoint = "AWS " + cfg.Region
 	}
@@ -147,13 +138,15 @@ func configure(ctx context.Context, url string, opts *Options) (*Store, error) {
 		// What is sent is guarded by the signed SHA-256. Checksums on top of it
 		// are what many servers other than AWS stumble over.
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
-		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenSupported
+		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+		if s.checksum != "" {
+			o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenSupported
+		}
 		if opts.Endpoint != "" {
 			o.BaseEndpoint = aws.String(opts.Endpoint)
-			o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		}
 		o.Logger = logging.Nop{}
-		o.HTTPClient = awshttp.NewBuildableClient().WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout })
+		o.HTTPClient = opts.client()
 		o.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
 			r.MaxAttempts = maxAttempts
 			r.Backoff = retry.BackoffDelayerFunc(backoff)
@@ -225,4 +218,16 @@ func checkEndpoint(faults *errs.Faults, endpoint string) {
 	case u.RawQuery != "" || u.Fragment != "":
 		faults.Addf("the endpoint %.80q has a query or fragment", endpoint)
 	}
+}
+
+// client is what sends the requests: many small ones at a time keep their
+// connections.
+func (o *Options) client() s3.HTTPClient {
+	if o.HTTPClient != nil {
+		return o.HTTPClient
+	}
+	const idle = 64
+	return awshttp.NewBuildableClient().
+		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout }).
+		WithTransportOptions(func(t *http.Transport) { t.MaxIdleConns, t.MaxIdleConnsPerHost = 2*idle, idle })
 }

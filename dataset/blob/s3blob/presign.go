@@ -21,6 +21,9 @@ const maxSigned = 7 * 24 * time.Hour
 // expires, in at most seven days. The object need not be there.
 func (s *Store) SignGet(ctx context.Context, key string, expires time.Duration) (string, error) {
 	full, err := s.signed(ctx, "sign", key, expires)
+	if err == nil && s.crypt.customer() {
+		err = s.unsigned("sign", key)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -35,6 +38,9 @@ func (s *Store) SignGet(ctx context.Context, key string, expires time.Duration) 
 // what is there, until it expires, in at most seven days.
 func (s *Store) SignPut(ctx context.Context, key string, expires time.Duration) (string, error) {
 	full, err := s.signed(ctx, "sign", key, expires)
+	if err == nil && s.crypt != (crypt{}) {
+		err = s.unsigned("sign", key)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -51,13 +57,18 @@ func (s *Store) SignPut(ctx context.Context, key string, expires time.Duration) 
 // upload that is neither completed nor aborted stays in the bucket.
 func (s *Store) CreateUpload(ctx context.Context, key string, parts int, expires time.Duration) (upload string, urls []string, err error) {
 	full, err := s.signed(ctx, "create upload", key, expires)
+	if err == nil && s.crypt.customer() {
+		err = s.unsigned("create upload", key)
+	}
 	if err != nil {
 		return "", nil, err
 	}
 	if parts < 1 || parts > maxParts {
 		return "", nil, &fs.PathError{Op: "create upload", Path: key, Err: fmt.Errorf("%d parts, want 1 to %d: %w", parts, maxParts, fs.ErrInvalid)}
 	}
-	out, err := s.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &s.bucket, Key: &full})
+	in := &s3.CreateMultipartUploadInput{Bucket: &s.bucket, Key: &full}
+	s.crypt.create(in)
+	out, err := s.client.CreateMultipartUpload(ctx, in)
 	if err != nil {
 		return "", nil, s.fail(ctx, "create upload", key, err)
 	}
@@ -131,4 +142,10 @@ func (s *Store) signed(ctx context.Context, op, key string, expires time.Duratio
 		err = &fs.PathError{Op: op, Path: key, Err: fmt.Errorf("it expires in %v, want a second to seven days: %w", expires, fs.ErrInvalid)}
 	}
 	return full, err
+}
+
+// unsigned refuses a URL whose user would have to send the encryption along.
+func (s *Store) unsigned(op, key string) error {
+	err := fmt.Errorf("a URL cannot carry the encryption %s of this store: %w", s.crypt.name(), ErrUnsupported)
+	return &fs.PathError{Op: op, Path: key, Err: err}
 }

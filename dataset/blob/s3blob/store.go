@@ -1,14 +1,10 @@
 package s3blob
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"io/fs"
 	"iter"
-	"math"
-	"net/http"
 	"path"
 	"strings"
 
@@ -17,54 +13,6 @@ import (
 
 	"github.com/millwright-ml/millwright/dataset/blob"
 )
-
-// Get implements [blob.Store].
-func (s *Store) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
-	full, err := s.key(ctx, "get", key)
-	if err != nil {
-		return nil, err
-	}
-	if off < 0 {
-		return nil, &fs.PathError{Op: "get", Path: key, Err: fmt.Errorf("offset %d is negative: %w", off, fs.ErrInvalid)}
-	}
-	if n == 0 {
-		return s.getNothing(ctx, key, off) // an empty range cannot be asked for
-	}
-	in := &s3.GetObjectInput{Bucket: &s.bucket, Key: &full}
-	ranged := off > 0 || n > 0
-	switch {
-	case n > 0 && n-1 <= math.MaxInt64-off:
-		in.Range = aws.String(fmt.Sprintf("bytes=%d-%d", off, off+n-1))
-	case ranged:
-		in.Range = aws.String(fmt.Sprintf("bytes=%d-", off))
-	}
-	out, err := s.client.GetObject(ctx, in)
-	if statusOf(err) == http.StatusRequestedRangeNotSatisfiable {
-		return s.getNothing(ctx, key, off)
-	}
-	if err != nil {
-		return nil, s.fail(ctx, "get", key, err)
-	}
-	if ranged && !strings.HasPrefix(aws.ToString(out.ContentRange), fmt.Sprintf("bytes %d-", off)) {
-		_ = out.Body.Close() // unread
-		err := fmt.Errorf("the server at %s ignores ranges: %w", s.endpoint, ErrUnsupported)
-		return nil, &fs.PathError{Op: "get", Path: key, Err: err}
-	}
-	return out.Body, nil
-}
-
-// getNothing answers a range without bytes: fine up to the end of the object.
-func (s *Store) getNothing(ctx context.Context, key string, off int64) (io.ReadCloser, error) {
-	fi, err := s.stat(ctx, "get", key)
-	if err != nil {
-		return nil, err
-	}
-	if off > fi.Size() {
-		err := fmt.Errorf("offset %d is outside the object of %d bytes: %w", off, fi.Size(), fs.ErrInvalid)
-		return nil, &fs.PathError{Op: "get", Path: key, Err: err}
-	}
-	return io.NopCloser(bytes.NewReader(nil)), nil
-}
 
 // Stat implements [blob.Store].
 func (s *Store) Stat(ctx context.Context, key string) (fs.FileInfo, error) {
@@ -76,14 +24,16 @@ func (s *Store) stat(ctx context.Context, op, key string) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.bucket, Key: &full})
+	in := &s3.HeadObjectInput{Bucket: &s.bucket, Key: &full}
+	s.crypt.head(in)
+	out, err := s.client.HeadObject(ctx, in)
 	if isAbsent(err) {
 		return nil, &fs.PathError{Op: op, Path: key, Err: fs.ErrNotExist}
 	}
 	if err != nil {
 		return nil, s.fail(ctx, op, key, err)
 	}
-	return blob.NewInfo(key, aws.ToInt64(out.ContentLength), aws.ToTime(out.LastModified)), nil
+	return blob.NewTaggedInfo(key, aws.ToInt64(out.ContentLength), aws.ToTime(out.LastModified), tagOf(out.ETag)), nil
 }
 
 // List implements [blob.Store], a page of 1,000 keys a request. Objects whose
@@ -107,10 +57,10 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[fs.FileInfo, 
 			}
 			for _, o := range page.Contents {
 				key, ok := strings.CutPrefix(aws.ToString(o.Key), s.prefix)
-				if !ok || !strings.HasPrefix(key, prefix) || blob.ValidateKey(key) != nil {
+				if !ok || !strings.HasPrefix(key, prefix) || isProbe(key) || blob.ValidateKey(key) != nil {
 					continue
 				}
-				if !yield(blob.NewInfo(key, aws.ToInt64(o.Size), aws.ToTime(o.LastModified)), nil) {
+				if !yield(blob.NewTaggedInfo(key, aws.ToInt64(o.Size), aws.ToTime(o.LastModified), tagOf(o.ETag)), nil) {
 					return
 				}
 			}
@@ -138,6 +88,9 @@ func (s *Store) key(ctx context.Context, op, key string) (string, error) {
 	}
 	if err := blob.ValidateKey(s.prefix + key); err != nil {
 		return "", err
+	}
+	if isProbe(key) {
+		return "", &fs.PathError{Op: op, Path: key, Err: fmt.Errorf("%q is the folder of what Open finds out: %w", probeDir, fs.ErrInvalid)}
 	}
 	if err := ctx.Err(); err != nil {
 		return "", &fs.PathError{Op: op, Path: key, Err: err}
