@@ -41,6 +41,9 @@ func (b *Branch) operate(ctx context.Context, what string, opts *CommitOptions, 
 		opts = &CommitOptions{}
 	}
 	subject := b.subject(what)
+	if !opts.Where.IsZero() && what != overwriting {
+		return nil, fmt.Errorf("%s: only an overwrite takes Where: %w", subject, ErrInvalid)
+	}
 	if err := opts.validate(subject); err != nil {
 		return nil, err
 	}

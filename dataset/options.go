@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	"github.com/millwright-ml/millwright/dataset/filter"
 	"github.com/millwright-ml/millwright/internal/errs"
 )
 
@@ -32,6 +33,9 @@ type CommitOptions struct {
 	// Tags are kept with the version. At most 100, keys of up to 250 bytes and
 	// values of up to 8000; the default is none.
 	Tags map[string]string
+	// Where limits an Overwrite to the rows that match; the default is all rows.
+	// No other operation takes it.
+	Where filter.Expr
 	// Run is the id of the tracking run that produced the rows; the default is
 	// none.
 	Run string

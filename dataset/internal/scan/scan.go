@@ -170,6 +170,9 @@ func inside(path string, f arrow.Field, list *array.List, values arrow.Array) []
 
 // invalidUTF8 is the first row that is not UTF-8, -1 when there is none.
 func invalidUTF8(a *array.String) int {
+	if a.Len() == 0 {
+		return -1
+	}
 	if a.NullN() == 0 && utf8.Valid(a.ValueBytes()) {
 		// Valid as a whole: only a border inside a character can still be wrong.
 		data, base := a.ValueBytes(), a.ValueOffset(0)
