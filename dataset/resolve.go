@@ -50,7 +50,7 @@ func (d *Dataset) resolve(ctx context.Context, ref string) (*Version, error) {
 	switch {
 	case at:
 		return d.byPlace(ctx, branch, where)
-	case digits.MatchString(ref):
+	case digits.MatchString(ref) && !validID.MatchString(ref):
 		return d.byPlace(ctx, mainLog, ref)
 	case strings.HasPrefix(ref, digestPrefix):
 		return d.byDigest(ctx, ref)
