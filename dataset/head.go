@@ -1,8 +1,11 @@
 package dataset
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"time"
 
 	"github.com/millwright-ml/millwright/dataset/blob"
@@ -23,19 +26,28 @@ type headFile struct {
 
 func headKey(name string) string { return headFolder + name + ".json" }
 
-// noteHead writes the head of a branch down, unless a later one is there. That
-// it fails is no failure of the commit that made the version.
+// noteHead writes the head of a branch down, unless a later one is there: by
+// compare-and-swap where the store has it, so that writers cannot overtake each
+// other. That it fails is no failure of the commit that made the version.
 func (d *Dataset) noteHead(ctx context.Context, v *Version) {
 	key := headKey(v.Branch)
-	if data, err := blob.ReadAll(ctx, d.store, key, maxRefBytes); err == nil {
+	body, err := json.Marshal(headFile{1, v.Branch, refsTable, v.Number, v.Digest, v.Commit, v.Time})
+	for attempt := 0; err == nil && attempt < storeAttempts; attempt++ {
+		data, tag, readErr := blob.ReadTagged(ctx, d.store, key, maxRefBytes)
+		if readErr != nil && !errors.Is(readErr, fs.ErrNotExist) {
+			return
+		}
 		var there headFile
 		if json.Unmarshal(data, &there) == nil && there.Format == 1 && there.Version >= v.Number {
 			return
 		}
-	}
-	body, err := json.Marshal(headFile{1, v.Branch, refsTable, v.Number, v.Digest, v.Commit, v.Time})
-	if err == nil {
-		_ = d.put(ctx, key, body)
+		_, err := blob.Swap(ctx, d.store, key, bytes.NewReader(body), int64(len(body)), tag)
+		if errors.Is(err, blob.ErrUnsupported) {
+			_ = d.put(ctx, key, body)
+		}
+		if !errors.Is(err, blob.ErrConflict) {
+			return
+		}
 	}
 }
 
