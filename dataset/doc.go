@@ -41,7 +41,8 @@
 // and reports a [CorruptError] that names the file instead of training on
 // damaged data. [Version.Profile] gives column statistics without reading rows.
 // [Bucket] splits rows by key in a way that DuckDB and Spark can repeat.
-// [OpenParquet] reads a plain Parquet file, to import it.
+// Package dataset/ingest reads CSV, JSON Lines, Parquet and Arrow files, to
+// import them.
 //
 // # Arrow versions
 //

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	_ "embed"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/memory"
 
 	"github.com/millwright-ml/millwright/dataset"
+	"github.com/millwright-ml/millwright/dataset/ingest"
 )
 
 // sample is every eighth US domestic flight of January to June 2001; NOTICE
@@ -58,7 +60,7 @@ func importFlights(path string) (flights []flight, source string, err error) {
 		}
 		name = path
 	}
-	r, err := dataset.NewParquetReader(bytes.NewReader(data), int64(len(data)), nil)
+	r, err := ingest.NewReader(context.Background(), name, bytes.NewReader(data), &ingest.Options{Format: ingest.Parquet})
 	if err != nil {
 		return nil, "", fmt.Errorf("data file %s: %w", name, err)
 	}

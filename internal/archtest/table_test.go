@@ -116,6 +116,9 @@ var table = &archtest.Table{
 			},
 			Link: arrow,
 		},
+		"dataset/ingest": {
+			Own: []string{"dataset/internal/arrowcross", "dataset/internal/pqfile"}, Link: arrow,
+		},
 		"dataset/internal/arrowcross": {Link: slices.Concat(arrow15, arrow18)},
 		"dataset/internal/delta":      {Link: arrow15},
 		"dataset/internal/checkpoint": {
