@@ -88,7 +88,7 @@ func (w *appender) group(rec arrow18.RecordBatch) error {
 func (w *appender) encode(rec arrow18.RecordBatch) error {
 	if w.file == nil {
 		var err error
-		if w.file, err = pqfile.NewWriter(w.schema, rec); err != nil {
+		if w.file, err = pqfile.NewWriter(w.schema, rec, pqfile.WriteOptions{}); err != nil {
 			return err
 		}
 	}
@@ -97,7 +97,7 @@ func (w *appender) encode(rec arrow18.RecordBatch) error {
 
 func (w *appender) endFile() error {
 	rows := w.file.Rows()
-	body, err := w.file.Close()
+	enc, err := w.file.Close()
 	w.file = nil
 	if err != nil {
 		return err
@@ -106,13 +106,16 @@ func (w *appender) endFile() error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(body)
-	f := File{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(body)), Rows: rows}
+	sum, tail := sha256.Sum256(enc.Body), sha256.Sum256(enc.Body[enc.Tail:])
+	f := File{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(enc.Body)), Rows: rows}
 	f.Path = dataPath(f.SHA256, 1)
-	if err := w.d.putFile(w.ctx, f, body); err != nil {
+	if err := w.d.putFile(w.ctx, f, enc.Body); err != nil {
 		return err
 	}
-	w.files = append(w.files, draft{File: f, stats: stats})
+	w.files = append(w.files, draft{File: f, stats: stats, tags: map[string]string{
+		tagGroups: formatGroups(enc.Groups),
+		tagTail:   fmt.Sprintf("%d:%x", enc.Tail, tail),
+	}})
 	w.done.Files++
 	w.done.Bytes += f.Size
 	w.report()

@@ -28,6 +28,7 @@ type Catalog struct {
 	mem      memory.Allocator
 	producer string
 	layout   layout
+	tails    tailCache
 }
 
 // Options of New.

@@ -44,11 +44,13 @@ func (e *SchemaError) Error() string {
 func (e *SchemaError) Is(target error) bool { return target == ErrInvalid }
 
 // CorruptError reports a data file that is not the one that was committed. The
-// rows before it were delivered, none of its own were.
+// rows before it were delivered; of its own none were when it is read whole, and
+// else those of the row groups before the damaged part.
 type CorruptError struct {
 	Dataset string
 	Version int64
 	Path    string // The file, relative to the dataset's folder.
+	Part    string // What of it was read ("bytes 4 to 900"); "" for the whole file.
 	Want    string // SHA-256 that was committed, in hex.
 	Have    string // SHA-256 of what is there, in hex; "" when nothing is.
 	Err     error  // Why there is nothing; fs.ErrNotExist for a missing file.
@@ -59,7 +61,11 @@ func (e *CorruptError) Error() string {
 	if e.Have == "" {
 		return fmt.Sprintf("dataset: read %q version %d: file %s (sha256 %s) is gone: it was deleted, or moved by a cleanup of the store: %v", e.Dataset, e.Version, e.Path, e.Want, e.Err)
 	}
-	return fmt.Sprintf("dataset: read %q version %d: file %s has sha256 %s, want %s: the file was damaged or replaced after it was committed", e.Dataset, e.Version, e.Path, e.Have, e.Want)
+	part := ""
+	if e.Part != "" {
+		part = ", " + e.Part + ","
+	}
+	return fmt.Sprintf("dataset: read %q version %d: file %s%s has sha256 %s, want %s: the file was damaged or replaced after it was committed", e.Dataset, e.Version, e.Path, part, e.Have, e.Want)
 }
 
 // Unwrap gives the error of the store, nil when the file could be read.

@@ -1,105 +1,192 @@
 package dataset
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"sync/atomic"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 
-	arrow18 "github.com/apache/arrow-go/v18/arrow"
-
-	"github.com/millwright-ml/millwright/dataset/internal/arrowcross"
-	"github.com/millwright-ml/millwright/dataset/internal/pqfile"
+	"github.com/millwright-ml/millwright/dataset/filter"
 	"github.com/millwright-ml/millwright/internal/errs"
 )
 
-const defaultBatchRows = 1 << 16
+const (
+	defaultBatchRows = 1 << 16
+	defaultPrefetch  = 128 << 20
+)
 
 // ReadOptions say what to read of a version.
 type ReadOptions struct {
 	// Columns are the names to read, in the order that the records shall have.
-	// The default is all columns.
+	// The default is all columns. Only the bytes of these columns, and of those
+	// that Where names, are fetched.
 	Columns []string
 	// BatchRows is how many rows a record has at most. The default is 65536.
 	BatchRows int
+	// Where delivers only the rows that match. Files, row groups, pages and, for
+	// equality, Bloom filters whose statistics rule a match out are not decoded,
+	// and those of whole files and row groups not fetched. The default is all
+	// rows.
+	Where filter.Expr
+	// Prefetch is how many bytes of files are fetched ahead of the reader. The
+	// default is 128 MiB; one file, or the wanted part of it, is always allowed.
+	Prefetch int64
+	// Cache keeps the files that are read. The default is none.
+	Cache Cache
+
+	// except delivers the rows that do not match Where: for which it is false or
+	// null. Nothing is skipped then.
+	except bool
 }
 
-func (o *ReadOptions) resolve(schema *arrow.Schema) (out *arrow.Schema, columns []string, batch int64, f errs.Faults) {
-	batch, out = defaultBatchRows, schema
-	if o == nil {
-		return out, nil, batch, f
-	}
-	f.Check(o.BatchRows >= 0, "batch rows are %d, want at least 0", o.BatchRows)
-	if o.BatchRows > 0 {
-		batch = int64(o.BatchRows)
-	}
-	if len(o.Columns) == 0 {
-		return out, nil, batch, f
-	}
-	fields := make([]arrow.Field, 0, len(o.Columns))
-	seen := map[string]bool{}
-	for _, name := range o.Columns {
-		at := schema.FieldIndices(name)
-		f.Check(len(at) == 1, "there is no column %q", name)
-		f.Check(!seen[name], "column %q is asked for twice", name)
-		seen[name] = true
-		if len(at) == 1 {
-			fields = append(fields, schema.Field(at[0]))
-		}
-	}
-	return arrow.NewSchema(fields, nil), o.Columns, batch, f
+// Cache keeps data files between reads. Files are immutable, so a cache may be
+// shared by processes. It is safe for concurrent use.
+type Cache interface {
+	// File returns the bytes of the file with the SHA-256, in hex, and size. What
+	// is not there is fetched: fetch returns bytes that are checked. The bytes
+	// returned stay valid until ctx ends, and are not changed.
+	File(ctx context.Context, sha256 string, size int64, fetch func(context.Context) ([]byte, error)) ([]byte, error)
 }
 
 // Read returns the rows of the version in the order in which they were
-// appended. The SHA-256 of each file is checked before its first row is
-// delivered; a file that is damaged, replaced or missing ends the reader with a
-// *CorruptError. The next file is fetched while one is decoded, so about two
-// files are in memory.
+// appended. What is fetched is checked against the SHA-256 that was committed
+// before a row of it is delivered: of the file when it is read whole, else of
+// each column chunk. A file that is damaged, replaced or missing ends the reader
+// with a *CorruptError.
 //
-// The reader works until ctx ends. Release it; its records are valid until the
-// next call of Next unless they are retained.
+// A column that came into the table after a file was written is null in the rows
+// of that file.
+//
+// Files are fetched ahead up to Prefetch bytes, and row groups are decoded ahead
+// on all cores: about 32 MB for each of GOMAXPROCS+1 row groups is held besides.
+// The reader works until ctx ends. Release it, which waits for what it has
+// begun; its records are valid until the next call of Next unless they are
+// retained.
 func (v *Version) Read(ctx context.Context, opts *ReadOptions) (array.RecordReader, error) {
-	schema, columns, batch, f := opts.resolve(v.schema)
-	if err := f.Err(fmt.Sprintf("dataset: read %q version %d", v.Dataset, v.Number)); err != nil {
+	full, err := v.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	plan, f := newPlan(full, opts)
+	runs := make([]run, len(full.live))
+	for i, file := range full.live {
+		runs[i] = run{file: file}
+	}
+	return plan.reader(ctx, runs, f)
+}
+
+// readPlan is what a read wants of every file.
+type readPlan struct {
+	v        *Version
+	schema   *arrow.Schema // Of the records.
+	fields   []arrow.Field // The columns to decode: those of Where first.
+	tested   int           // How many of fields Where needs.
+	order    []int         // Place in fields of each column of schema.
+	all      bool          // Every column of the table is decoded.
+	bound    *filter.Bound // nil without Where.
+	except   bool
+	batch    int64
+	prefetch int64
+	cache    Cache
+}
+
+// run is a part of one file: row groups in a row.
+type run struct {
+	file   *dataFile
+	groups []int // nil: all of them.
+}
+
+func newPlan(v *Version, opts *ReadOptions) (*readPlan, errs.Faults) {
+	var f errs.Faults
+	if opts == nil {
+		opts = &ReadOptions{}
+	}
+	p := &readPlan{v: v, schema: v.schema, batch: defaultBatchRows, prefetch: defaultPrefetch, cache: opts.Cache, except: opts.except}
+	f.Check(opts.BatchRows >= 0, "batch rows are %d, want at least 0", opts.BatchRows)
+	if opts.BatchRows > 0 {
+		p.batch = int64(opts.BatchRows)
+	}
+	f.Check(opts.Prefetch >= 0, "prefetch is %d bytes, want at least 0", opts.Prefetch)
+	if opts.Prefetch > 0 {
+		p.prefetch = opts.Prefetch
+	}
+	if len(opts.Columns) > 0 {
+		fields := make([]arrow.Field, 0, len(opts.Columns))
+		seen := map[string]bool{}
+		for _, name := range opts.Columns {
+			at := v.schema.FieldIndices(name)
+			f.Check(len(at) == 1, "there is no column %q", name)
+			f.Check(!seen[name], "column %q is asked for twice", name)
+			seen[name] = true
+			if len(at) == 1 {
+				fields = append(fields, v.schema.Field(at[0]))
+			}
+		}
+		p.schema = arrow.NewSchema(fields, nil)
+	}
+	at := map[string]int{}
+	need := func(field arrow.Field) int {
+		if _, ok := at[field.Name]; !ok {
+			at[field.Name] = len(p.fields)
+			p.fields = append(p.fields, field)
+		}
+		return at[field.Name]
+	}
+	if !opts.Where.IsZero() || opts.except {
+		bound, err := opts.Where.Bind(v.schema)
+		if err != nil {
+			f.Addf("%v", err)
+		} else {
+			p.bound = bound
+			for _, name := range bound.Columns() {
+				need(v.schema.Field(v.schema.FieldIndices(name)[0]))
+			}
+		}
+	}
+	p.tested = len(p.fields)
+	for _, field := range p.schema.Fields() {
+		p.order = append(p.order, need(field))
+	}
+	p.all = len(p.fields) == len(v.schema.Fields())
+	return p, f
+}
+
+func (p *readPlan) reader(ctx context.Context, runs []run, f errs.Faults) (array.RecordReader, error) {
+	if err := f.Err(fmt.Sprintf("dataset: read %q version %d", p.v.Dataset, p.v.Number)); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	r := &versionReader{v: v, ctx: ctx, cancel: cancel, schema: schema, columns: columns, batch: batch, files: v.Files}
+	r := &versionReader{plan: p, ctx: ctx, cancel: cancel, runs: runs}
 	r.refs.Store(1)
 	return r, nil
 }
 
-// versionReader is an array.RecordReader over the files of a version.
-type versionReader struct {
-	refs    atomic.Int64
-	v       *Version
-	ctx     context.Context // Of the Read that made it, as for sql.Rows.
-	cancel  context.CancelFunc
-	schema  *arrow.Schema
-	columns []string
-	batch   int64
-
-	files   []File // Left to open.
-	ahead   chan fetched
-	file    File
-	open    *pqfile.Reader
-	order   []int // Position in the file's batches of each of our columns.
-	left    int64 // Rows that the open file still owes.
-	current arrow.Record
-	err     error
+// readError puts the version in front of what went wrong.
+func (v *Version) readError(err error) error {
+	if corrupt := (*CorruptError)(nil); errors.As(err, &corrupt) {
+		corrupt.Version = v.Number
+		return corrupt
+	}
+	return fmt.Errorf("dataset: read %q version %d: %w", v.Dataset, v.Number, err)
 }
 
-type fetched struct {
-	body []byte
-	err  error
+// versionReader is an array.RecordReader over parts of the files of a version.
+type versionReader struct {
+	refs   atomic.Int64
+	plan   *readPlan
+	ctx    context.Context // Of the Read that made it, as for sql.Rows.
+	cancel context.CancelFunc
+	runs   []run
+
+	pipe    *pipeline // nil until the first Next.
+	piece   *piece    // The row group that records come from.
+	records []arrow.Record
+	current arrow.Record
+	err     error
+	done    bool
 }
 
 // Retain adds a reference.
@@ -108,50 +195,33 @@ func (r *versionReader) Retain() { r.refs.Add(1) }
 // Release drops a reference; the last one frees the reader.
 func (r *versionReader) Release() {
 	if r.refs.Add(-1) == 0 {
-		r.cancel()
-		r.closeFile()
+		r.stop()
 		r.drop()
-		r.files, r.ahead = nil, nil
+	}
+}
+
+// stop ends the goroutines and frees what they made.
+func (r *versionReader) stop() {
+	r.cancel()
+	r.done = true
+	for _, rec := range r.records {
+		rec.Release()
+	}
+	r.records = nil
+	if r.pipe != nil {
+		r.pipe.drain()
+		r.pipe = nil
 	}
 }
 
 // Schema is the schema of the records.
-func (r *versionReader) Schema() *arrow.Schema { return r.schema }
+func (r *versionReader) Schema() *arrow.Schema { return r.plan.schema }
 
 // Record is the current record.
 func (r *versionReader) Record() arrow.Record { return r.current }
 
 // Err is why Next returned false, nil at the end.
 func (r *versionReader) Err() error { return r.err }
-
-// Next moves to the next record.
-func (r *versionReader) Next() bool {
-	r.drop()
-	for r.err == nil {
-		if r.open == nil {
-			if len(r.files) == 0 {
-				return false
-			}
-			r.err = r.nextFile()
-			continue
-		}
-		rec, err := r.open.Next()
-		switch {
-		case err == nil:
-			r.left -= rec.NumRows()
-			r.current = arrowcross.Record15(rec, r.schema, r.order)
-			return true
-		case errors.Is(err, io.EOF) && r.left == 0:
-			r.closeFile()
-		case errors.Is(err, io.EOF):
-			r.err = r.fail(fmt.Errorf("the log promises %d rows more than the file has: %w", r.left, ErrInvalid))
-		default:
-			r.err = r.fail(err)
-		}
-	}
-	r.closeFile()
-	return false
-}
 
 func (r *versionReader) drop() {
 	if r.current != nil {
@@ -160,101 +230,38 @@ func (r *versionReader) drop() {
 	}
 }
 
-func (r *versionReader) closeFile() {
-	if r.open != nil {
-		r.open.Close()
-		r.open = nil
+// Next moves to the next record.
+func (r *versionReader) Next() bool {
+	r.drop()
+	if r.done {
+		return false
 	}
-}
-
-func (r *versionReader) fail(err error) error {
-	if corrupt := (*CorruptError)(nil); errors.As(err, &corrupt) {
-		corrupt.Version = r.v.Number
-		return corrupt
+	if r.pipe == nil {
+		r.pipe = start(r.ctx, r.plan, r.runs)
 	}
-	return fmt.Errorf("dataset: read %q version %d: file %s: %w", r.v.Dataset, r.v.Number, r.file.Path, err)
-}
-
-func (r *versionReader) nextFile() error {
-	if err := r.ctx.Err(); err != nil {
-		return fmt.Errorf("dataset: read %q version %d: %w", r.v.Dataset, r.v.Number, err)
-	}
-	r.file, r.files = r.files[0], r.files[1:]
-	var got fetched
-	if r.ahead != nil {
-		got = <-r.ahead
-		r.ahead = nil
-	} else {
-		got.body, got.err = r.v.dataset.readFile(r.ctx, r.file)
-	}
-	if got.err != nil {
-		return r.fail(got.err)
-	}
-	if len(r.files) > 0 {
-		// One slot, so that the goroutine ends even when nobody takes the file.
-		ahead := make(chan fetched, 1)
-		r.ahead = ahead
-		go func(f File) {
-			body, err := r.v.dataset.readFile(r.ctx, f)
-			ahead <- fetched{body, err}
-		}(r.files[0])
-	}
-	open, err := pqfile.NewReader(r.ctx, bytes.NewReader(got.body), pqfile.ReadOptions{
-		Columns: r.columns, BatchRows: r.batch, Mem: r.v.dataset.catalog.mem, Trusted: true,
-	})
-	if err != nil {
-		return r.fail(err)
-	}
-	r.open, r.left = open, r.file.Rows
-	if r.order, err = columnOrder(open.Schema(), r.schema); err != nil {
-		return r.fail(err)
-	}
-	return nil
-}
-
-// columnOrder finds the columns of want in a file, and checks that they are what
-// the table says they are before their buffers are reinterpreted.
-func columnOrder(file *arrow18.Schema, want *arrow.Schema) ([]int, error) {
-	order := make([]int, len(want.Fields()))
-	for i, f := range want.Fields() {
-		at := file.FieldIndices(f.Name)
-		if len(at) != 1 {
-			return nil, fmt.Errorf("the file has %d columns %q: %w", len(at), f.Name, ErrInvalid)
+	for len(r.records) == 0 {
+		if r.piece != nil {
+			r.pipe.consumed()
+			r.piece = nil
 		}
-		have, err := arrowcross.Type15(file.Field(at[0]).Type)
-		if err != nil || !arrowcross.Same(have, f.Type) {
-			return nil, fmt.Errorf("column %q is %s in the file and %s in the table: %w", f.Name, file.Field(at[0]).Type, f.Type, ErrInvalid)
+		p, ok := r.pipe.next()
+		if !ok {
+			// The context may have ended before the last row group was begun.
+			if err := r.ctx.Err(); err != nil {
+				r.err = r.plan.v.readError(err)
+			}
+			r.stop()
+			return false
 		}
-		order[i] = at[0]
+		if p.err != nil {
+			r.err = r.plan.v.readError(p.err)
+			r.pipe.consumed()
+			r.stop()
+			return false
+		}
+		r.piece, r.records = p, p.records
+		p.records = nil
 	}
-	return order, nil
-}
-
-// readFile reads a whole data file and checks it.
-func (d *Dataset) readFile(ctx context.Context, f File) ([]byte, error) {
-	damage := &CorruptError{Dataset: d.name, Path: f.Path, Want: f.SHA256}
-	r, err := d.store.Get(ctx, f.Path, 0, -1)
-	if errors.Is(err, fs.ErrNotExist) {
-		damage.Err = fs.ErrNotExist
-		return nil, damage
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = r.Close() }()
-	h := sha256.New()
-	// What is there may be longer than it should be: it is hashed whole, and
-	// kept no further than it can be right.
-	var body bytes.Buffer
-	body.Grow(int(min(f.Size, 80<<20)) + bytes.MinRead)
-	if _, err = body.ReadFrom(io.TeeReader(io.LimitReader(r, f.Size), h)); err == nil {
-		_, err = io.Copy(h, r)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if damage.Have = hex.EncodeToString(h.Sum(nil)); damage.Have != f.SHA256 {
-		return nil, damage
-	}
-	return body.Bytes(), nil
+	r.current, r.records = r.records[0], r.records[1:]
+	return true
 }

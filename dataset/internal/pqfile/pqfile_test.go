@@ -67,7 +67,7 @@ func write(t testing.TB, maxRows, maxBytes int64, mem memory.Allocator, batches 
 		groups = append(groups, rec.NumRows())
 		if w == nil {
 			var err error
-			if w, err = pqfile.NewWriter(schema, rec); err != nil {
+			if w, err = pqfile.NewWriter(schema, rec, pqfile.WriteOptions{}); err != nil {
 				return err
 			}
 		}
@@ -78,9 +78,10 @@ func write(t testing.TB, maxRows, maxBytes int64, mem memory.Allocator, batches 
 		require.NoError(t, c.Add(b, emit))
 	}
 	require.NoError(t, c.Flush(emit))
-	data, err := w.Close()
+	enc, err := w.Close()
 	require.NoError(t, err)
-	return data, groups
+	require.Equal(t, groups, enc.Groups)
+	return enc.Body, groups
 }
 
 func TestBytesDependOnRowsAlone(t *testing.T) {

@@ -192,3 +192,33 @@ func (r *Reader) Close() {
 	}
 	r.done = true
 }
+
+// Group reads one row group out of the parts of the file that hold its chunks.
+// Columns are positions in the schema of the file, ascending; nil means all.
+func (f *File) Group(ctx context.Context, parts []Segment, group int, columns []int, opts ReadOptions) (*Reader, error) {
+	out := &Reader{trusted: opts.Trusted}
+	err := Guard("open", func() error {
+		pf, err := file.NewParquetReader(f.source(parts), file.WithMetadata(f.meta), file.WithReadProps(parquet.NewReaderProperties(memory.DefaultAllocator)))
+		if err != nil {
+			return err
+		}
+		out.file = pf
+		fr, err := pqarrow.NewFileReader(pf, pqarrow.ArrowReadProperties{BatchSize: opts.BatchRows}, scratch{opts.Mem})
+		if err != nil {
+			return err
+		}
+		var leaves []int
+		if columns != nil {
+			leaves = f.selected(columns)
+		}
+		if out.rows, err = fr.GetRecordReader(ctx, leaves, []int{group}); err != nil {
+			return err
+		}
+		out.sch = out.rows.Schema()
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}

@@ -2,7 +2,11 @@ package pqfile
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -19,17 +23,36 @@ const createdBy = "Millwright dataset format 1"
 // the encodings of a file.
 const sampleRows = 4096
 
+// WriteOptions describe a file.
+type WriteOptions struct {
+	// Bloom are the top-level columns that get a Bloom filter in each row group,
+	// unless they are dictionary encoded or sorted, where it would not pay.
+	Bloom []string
+}
+
 // Writer writes one Parquet file into memory: the name of a file is its digest,
 // so it is known whole before a byte of it is stored.
 type Writer struct {
-	buf  bytes.Buffer
-	fw   *pqarrow.FileWriter
-	rows int64
+	buf    bytes.Buffer
+	fw     *pqarrow.FileWriter
+	rows   int64
+	groups []int64
+	sums   []byte
+}
+
+// Encoded is a file that was written.
+type Encoded struct {
+	Body   []byte
+	Groups []int64 // Rows of each row group.
+	// Tail is where the end of the file starts that Open wants to see: behind the
+	// last value, so that the digest of that end, which holds the digests of all
+	// column chunks, speaks for every byte of the file.
+	Tail int64
 }
 
 // NewWriter starts a file whose encodings suit the first row group.
-func NewWriter(schema *arrow.Schema, first arrow.RecordBatch) (*Writer, error) {
-	props, err := properties(schema, first)
+func NewWriter(schema *arrow.Schema, first arrow.RecordBatch, opts WriteOptions) (*Writer, error) {
+	props, err := properties(schema, first, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -45,8 +68,34 @@ func NewWriter(schema *arrow.Schema, first arrow.RecordBatch) (*Writer, error) {
 func (w *Writer) Write(rec arrow.RecordBatch) error {
 	return Guard("write", func() error {
 		w.rows += rec.NumRows()
-		return w.fw.Write(rec)
+		w.groups = append(w.groups, rec.NumRows())
+		if err := w.fw.Write(rec); err != nil {
+			return err
+		}
+		return w.digest()
 	})
+}
+
+// digest takes the SHA-256 of the chunks of the row group just written.
+func (w *Writer) digest() error {
+	meta, err := w.fw.FileMetadata()
+	if err != nil {
+		return err
+	}
+	group := meta.RowGroup(meta.NumRowGroups() - 1)
+	for i := range group.NumColumns() {
+		c, err := group.ColumnChunk(i)
+		if err != nil {
+			return err
+		}
+		start := c.DataPageOffset()
+		if c.HasDictionaryPage() {
+			start = min(start, c.DictionaryPageOffset())
+		}
+		sum := sha256.Sum256(w.buf.Bytes()[start : start+c.TotalCompressedSize()])
+		w.sums = append(w.sums, sum[:]...)
+	}
+	return nil
 }
 
 // Rows is the number of rows written.
@@ -55,12 +104,16 @@ func (w *Writer) Rows() int64 { return w.rows }
 // Size is the number of bytes written so far, footer excluded.
 func (w *Writer) Size() int64 { return int64(w.buf.Len()) }
 
-// Close ends the file and returns its bytes.
-func (w *Writer) Close() ([]byte, error) {
-	if err := Guard("close", w.fw.Close); err != nil {
-		return nil, err
-	}
-	return w.buf.Bytes(), nil
+// Close ends the file.
+func (w *Writer) Close() (Encoded, error) {
+	tail := int64(w.buf.Len())
+	err := Guard("close", func() error {
+		if err := w.fw.AppendKeyValueMetadata(sumsKey, base64.RawStdEncoding.EncodeToString(w.sums)); err != nil {
+			return err
+		}
+		return w.fw.Close()
+	})
+	return Encoded{w.buf.Bytes(), w.groups, tail}, err
 }
 
 // Abort frees what a file that nobody wants holds.
@@ -76,7 +129,7 @@ func Guard(op string, f func() error) (err error) {
 	return f()
 }
 
-func properties(schema *arrow.Schema, first arrow.RecordBatch) (*parquet.WriterProperties, error) {
+func properties(schema *arrow.Schema, first arrow.RecordBatch, o WriteOptions) (*parquet.WriterProperties, error) {
 	opts := []parquet.WriterProperty{
 		parquet.WithCreatedBy(createdBy),
 		parquet.WithVersion(parquet.V2_6),
@@ -85,6 +138,7 @@ func properties(schema *arrow.Schema, first arrow.RecordBatch) (*parquet.WriterP
 		parquet.WithCompressionLevel(1),
 		parquet.WithDictionaryDefault(false),
 		parquet.WithStats(true),
+		parquet.WithPageIndexEnabled(true),
 	}
 	leaves, err := pqarrow.ToParquet(schema, nil, pqarrow.DefaultWriterProps())
 	if err != nil {
@@ -98,7 +152,11 @@ func properties(schema *arrow.Schema, first arrow.RecordBatch) (*parquet.WriterP
 			opts = append(opts, parquet.WithDictionaryPath(path, leaf.PhysicalType() == parquet.Types.ByteArray))
 			continue
 		}
-		dict, packed := encoding(first.Column(schema.FieldIndices(path[0])[0]))
+		values := first.Column(schema.FieldIndices(path[0])[0])
+		dict, packed := encoding(values)
+		if slices.Contains(o.Bloom, path[0]) && !dict && !sorted(values) {
+			opts = append(opts, parquet.WithBloomFilterEnabledPath(path, true), parquet.WithBloomFilterNDVPath(path, int64(max(values.Len(), 1))))
+		}
 		if dict {
 			opts = append(opts, parquet.WithDictionaryPath(path, true))
 		} else if packed {
@@ -152,4 +210,46 @@ func repeats[T comparable](a arrow.Array, value func(int) T, often int) bool {
 		}
 	}
 	return len(seen)*often <= valid
+}
+
+// sorted tells whether the sampled values ascend: their statistics then find a
+// value as well as a Bloom filter does.
+func sorted(a arrow.Array) bool {
+	switch a := a.(type) {
+	case *array.Int8:
+		return ascends(a, a.Value)
+	case *array.Int16:
+		return ascends(a, a.Value)
+	case *array.Int32:
+		return ascends(a, a.Value)
+	case *array.Int64:
+		return ascends(a, a.Value)
+	case *array.Date32:
+		return ascends(a, a.Value)
+	case *array.Timestamp:
+		return ascends(a, a.Value)
+	case *array.String:
+		return ascends(a, a.Value)
+	case *array.Binary:
+		return ascends(a, a.ValueString)
+	}
+	return true // Other types have no Bloom filter.
+}
+
+func ascends[T cmp.Ordered](a arrow.Array, value func(int) T) bool {
+	n := a.Len()
+	step := max(n/sampleRows, 1)
+	var last T
+	first := true
+	for i := 0; i < n; i += step {
+		if a.IsNull(i) {
+			continue
+		}
+		v := value(i)
+		if !first && v < last {
+			return false
+		}
+		last, first = v, false
+	}
+	return true
 }

@@ -1,0 +1,427 @@
+package pqfile
+
+import (
+	"encoding/binary"
+	"fmt"
+	"unsafe"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/compress"
+)
+
+// The decoder here turns a column chunk of a flat column straight into one
+// Arrow array: pages are decompressed into a buffer that is used again, and
+// values are written once, where they stay. It reads what this package writes;
+// everything else takes the way through the library.
+
+// chunkDecoder is the state of one chunk.
+type chunkDecoder struct {
+	data     []byte
+	codec    compress.Codec // nil when nothing is compressed.
+	rows     int
+	optional bool
+	keep     func(from, to int64) bool // nil keeps every page.
+	mem      memory.Allocator
+
+	valid  *memory.Buffer // Of an optional column.
+	nulls  int
+	raw    []byte // The current page, decompressed.
+	values values
+}
+
+// values takes the values of one type.
+type values interface {
+	// dictionary takes the dictionary page.
+	dictionary(raw []byte, n int) error
+	// page puts k values into the n rows from row on. valid has a bit for each
+	// row of the chunk, and is nil when k is n.
+	page(raw []byte, encoding int64, row, n, k int, valid []byte) error
+	// skip leaves the n rows from row on as they are.
+	skip(row, n int)
+	// array gives what was decoded; the buffers of the values pass to it.
+	array(t arrow.DataType, rows int, valid *memory.Buffer, nulls int) arrow.Array
+	// release drops the buffers of a decoder that failed.
+	release()
+}
+
+// decoderFor makes the decoder of a type, nil when there is none.
+func decoderFor(t arrow.DataType, physical parquet.Type, rows int, raw int64, mem memory.Allocator) values {
+	switch t.ID() {
+	case arrow.BOOL:
+		if physical == parquet.Types.Boolean {
+			return newBools(rows, mem)
+		}
+	case arrow.INT8:
+		return fixed[int8](physical, parquet.Types.Int32, rows, mem)
+	case arrow.INT16:
+		return fixed[int16](physical, parquet.Types.Int32, rows, mem)
+	case arrow.INT32, arrow.DATE32:
+		return fixed[int32](physical, parquet.Types.Int32, rows, mem)
+	case arrow.INT64:
+		return fixed[int64](physical, parquet.Types.Int64, rows, mem)
+	case arrow.TIMESTAMP:
+		return fixed[int64](physical, parquet.Types.Int64, rows, mem)
+	case arrow.FLOAT32:
+		return fixed[float32](physical, parquet.Types.Float, rows, mem)
+	case arrow.FLOAT64:
+		return fixed[float64](physical, parquet.Types.Double, rows, mem)
+	case arrow.STRING, arrow.BINARY:
+		if physical == parquet.Types.ByteArray {
+			return newTexts(rows, raw, mem)
+		}
+	}
+	return nil
+}
+
+// decodeColumn decodes a flat column, ok is false when only the library can. The
+// rows of pages that keep refuses come out as nulls or zeros.
+func (f *File) decodeColumn(src *segments, group, column int, keep func(from, to int64) bool, mem memory.Allocator) (out arrow.Array, ok bool, err error) {
+	if !f.Own() || !f.Flat(column) {
+		return nil, false, nil
+	}
+	c := f.groups[group][f.leaves[column][0]]
+	meta, err := f.meta.RowGroup(group).ColumnChunk(c.Leaf)
+	if err != nil {
+		return nil, false, err
+	}
+	leaf := f.meta.Schema.Column(c.Leaf)
+	d := &chunkDecoder{rows: int(f.rows[group]), optional: leaf.MaxDefinitionLevel() == 1, keep: keep, mem: mem}
+	if leaf.MaxDefinitionLevel() > 1 || leaf.MaxRepetitionLevel() > 0 {
+		return nil, false, nil
+	}
+	for _, e := range meta.Encodings() {
+		switch e {
+		case parquet.Encodings.Plain, parquet.Encodings.RLE, parquet.Encodings.RLEDict, parquet.Encodings.PlainDict, parquet.Encodings.DeltaBinaryPacked:
+		default:
+			return nil, false, nil
+		}
+	}
+	switch meta.Compression() {
+	case compress.Codecs.Uncompressed:
+	case compress.Codecs.Zstd:
+		if d.codec, err = compress.GetCodec(meta.Compression()); err != nil {
+			return nil, false, err
+		}
+	default:
+		return nil, false, nil
+	}
+	if d.data, err = src.view(c.Off, c.Len); err != nil {
+		return nil, false, err
+	}
+	t := f.schema.Field(column).Type
+	if d.values = decoderFor(t, leaf.PhysicalType(), d.rows, c.Raw, mem); d.values == nil {
+		return nil, false, nil
+	}
+	err = Guard("decode", func() error {
+		if err := d.decode(); err != nil {
+			return err
+		}
+		out = d.values.array(t, d.rows, d.valid, d.nulls)
+		return nil
+	})
+	if d.valid != nil {
+		d.valid.Release()
+	}
+	d.values.release()
+	if err != nil {
+		return nil, false, fmt.Errorf("row group %d: column %q: %w", group, f.schema.Field(column).Name, err)
+	}
+	return out, true, nil
+}
+
+func (d *chunkDecoder) decode() error {
+	if d.optional {
+		d.valid = memory.NewResizableBuffer(d.mem)
+		d.valid.Resize((d.rows + 7) / 8)
+		clear(d.valid.Bytes())
+	}
+	for row := 0; row < d.rows; {
+		h, n, err := parsePageHeader(d.data)
+		if err != nil {
+			return err
+		}
+		body := d.data[n : n+int(h.size)]
+		d.data = d.data[n+int(h.size):]
+		if h.kind == dictionaryPage {
+			if err := d.inflate(body, h); err != nil {
+				return err
+			}
+			if err := d.values.dictionary(d.raw, int(h.values)); err != nil {
+				return err
+			}
+			continue
+		}
+		rows := int(h.values)
+		if h.kind != dataPageV1 || rows == 0 || rows > d.rows-row {
+			return fmt.Errorf("a page of kind %d claims %d rows of %d", h.kind, rows, d.rows-row)
+		}
+		if d.keep != nil && !d.keep(int64(row), int64(row+rows)) {
+			d.values.skip(row, rows)
+			if d.optional {
+				d.nulls += rows
+			}
+			row += rows
+			continue
+		}
+		if err := d.inflate(body, h); err != nil {
+			return err
+		}
+		if err := d.page(h, row, rows); err != nil {
+			return err
+		}
+		row += rows
+	}
+	if d.nulls == 0 && d.valid != nil {
+		d.valid.Release()
+		d.valid = nil
+	}
+	return nil
+}
+
+func (d *chunkDecoder) page(h pageHeader, row, rows int) error {
+	raw, k := d.raw, rows
+	var valid []byte
+	if d.optional {
+		if len(raw) < 4 {
+			return errValues
+		}
+		n := int(binary.LittleEndian.Uint32(raw))
+		if n > len(raw)-4 {
+			return errValues
+		}
+		valid = d.valid.Bytes()
+		if err := levels(raw[4:4+n], valid, row, rows); err != nil {
+			return err
+		}
+		raw = raw[4+n:]
+		k = countBits(valid, row, rows)
+		d.nulls += rows - k
+	}
+	if k == rows {
+		valid = nil
+	}
+	return d.values.page(raw, h.encoding, row, rows, k, valid)
+}
+
+// inflate fills d.raw.
+func (d *chunkDecoder) inflate(body []byte, h pageHeader) error {
+	if d.codec == nil {
+		d.raw = body
+	} else {
+		if cap(d.raw) < int(h.raw) {
+			// Room for wide reads at the end.
+			d.raw = make([]byte, 0, h.raw+h.raw/8+64)
+		}
+		var err error
+		if fallible, ok := d.codec.(interface {
+			DecodeWithError(dst, src []byte) ([]byte, error)
+		}); ok {
+			d.raw, err = fallible.DecodeWithError(d.raw[:0], body)
+		} else {
+			d.raw = d.codec.Decode(d.raw[:0], body)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if int64(len(d.raw)) != h.raw {
+		return fmt.Errorf("a page has %d bytes, its header says %d", len(d.raw), h.raw)
+	}
+	return nil
+}
+
+type fixedType interface {
+	int8 | int16 | int32 | int64 | float32 | float64
+}
+
+// numbers decodes the types of one width.
+type numbers[T fixedType] struct {
+	buf  *memory.Buffer
+	out  []T
+	wide bool // Stored as it is laid out in memory; else as an int32.
+	dict []T
+	idx  []uint32
+	tmp  []T
+}
+
+func fixed[T fixedType](have, want parquet.Type, rows int, mem memory.Allocator) values {
+	if have != want {
+		return nil
+	}
+	var t T
+	size := int(unsafe.Sizeof(t))
+	v := &numbers[T]{buf: memory.NewResizableBuffer(mem), wide: size >= 4}
+	v.buf.Resize(rows * size)
+	v.out = unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(v.buf.Bytes()))), rows)
+	return v
+}
+
+func (v *numbers[T]) release() {
+	if v.buf != nil {
+		v.buf.Release()
+		v.buf = nil
+	}
+}
+
+// plain reads values as they are stored.
+func (v *numbers[T]) plain(out []T, raw []byte) error {
+	if v.wide {
+		size := int(unsafe.Sizeof(*new(T)))
+		if len(raw) < len(out)*size {
+			return errValues
+		}
+		if len(out) > 0 {
+			copy(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(out))), len(out)*size), raw)
+		}
+		return nil
+	}
+	if len(raw) < len(out)*4 {
+		return errValues
+	}
+	for i := range out {
+		out[i] = T(int32(binary.LittleEndian.Uint32(raw[i*4:])))
+	}
+	return nil
+}
+
+func (v *numbers[T]) dictionary(raw []byte, n int) error {
+	if n > len(raw) {
+		return errValues
+	}
+	v.dict = make([]T, n)
+	return v.plain(v.dict, raw)
+}
+
+func (v *numbers[T]) page(raw []byte, encoding int64, row, n, k int, valid []byte) error {
+	out := v.out[row : row+n]
+	dense := out
+	if k < n {
+		if cap(v.tmp) < k+1 {
+			v.tmp = make([]T, n+1)
+		}
+		dense = v.tmp[:k]
+	}
+	if err := v.dense(dense, raw, encoding); err != nil || k == n {
+		return err
+	}
+	// A null takes the value that comes next, so that no branch is needed.
+	spread, j := v.tmp[:k+1], 0
+	for i := range out {
+		out[i] = spread[j]
+		j += int(valid[(row+i)>>3] >> ((row + i) & 7) & 1)
+	}
+	return nil
+}
+
+func (v *numbers[T]) dense(out []T, raw []byte, encoding int64) error {
+	switch encoding {
+	case encodingPlain:
+		return v.plain(out, raw)
+	case encodingDict, encodingPlainDict:
+		var err error
+		if v.idx, err = pageIndices(v.idx, raw, len(out), len(v.dict)); err != nil {
+			return err
+		}
+		for i, x := range v.idx {
+			out[i] = v.dict[x]
+		}
+		return nil
+	case encodingDelta:
+		switch out := any(out).(type) {
+		case []int8:
+			return delta(out, raw)
+		case []int16:
+			return delta(out, raw)
+		case []int32:
+			return delta(out, raw)
+		case []int64:
+			return delta(out, raw)
+		}
+	}
+	return fmt.Errorf("a page has the encoding %d", encoding)
+}
+
+// pageIndices decodes n indices below size into buf.
+func pageIndices(buf []uint32, raw []byte, n, size int) ([]uint32, error) {
+	if cap(buf) < n {
+		buf = make([]uint32, n)
+	}
+	buf = buf[:n]
+	if n == 0 {
+		return buf, nil
+	}
+	if len(raw) == 0 {
+		return nil, errValues
+	}
+	if err := indices(buf, raw[1:], int(raw[0])); err != nil {
+		return nil, err
+	}
+	var top uint32
+	for _, x := range buf {
+		top = max(top, x)
+	}
+	if int64(top) >= int64(size) {
+		return nil, errValues
+	}
+	return buf, nil
+}
+
+func (v *numbers[T]) skip(row, n int) { clear(v.out[row : row+n]) }
+
+func (v *numbers[T]) array(t arrow.DataType, rows int, valid *memory.Buffer, nulls int) arrow.Array {
+	data := array.NewData(t, rows, []*memory.Buffer{valid, v.buf}, nil, nulls, 0)
+	defer data.Release()
+	return array.MakeFromData(data)
+}
+
+// bools decodes bits.
+type bools struct{ buf *memory.Buffer }
+
+func newBools(rows int, mem memory.Allocator) values {
+	v := &bools{memory.NewResizableBuffer(mem)}
+	v.buf.Resize((rows + 7) / 8)
+	clear(v.buf.Bytes())
+	return v
+}
+
+func (v *bools) dictionary([]byte, int) error { return errValues }
+
+func (v *bools) page(raw []byte, encoding int64, row, n, k int, valid []byte) error {
+	if encoding != encodingPlain {
+		return fmt.Errorf("a page has the encoding %d", encoding)
+	}
+	if len(raw) < (k+7)/8 {
+		return errValues
+	}
+	out := v.buf.Bytes()
+	if valid == nil {
+		copyBits(out, row, raw, n)
+		return nil
+	}
+	j := 0
+	for i := row; i < row+n; i++ {
+		if valid[i>>3]>>(i&7)&1 == 1 {
+			out[i>>3] |= raw[j>>3] >> (j & 7) & 1 << (i & 7)
+			j++
+		}
+	}
+	return nil
+}
+
+func (v *bools) skip(int, int) {}
+
+func (v *bools) array(t arrow.DataType, rows int, valid *memory.Buffer, nulls int) arrow.Array {
+	data := array.NewData(t, rows, []*memory.Buffer{valid, v.buf}, nil, nulls, 0)
+	defer data.Release()
+	return array.MakeFromData(data)
+}
+
+func (v *bools) release() {
+	if v.buf != nil {
+		v.buf.Release()
+		v.buf = nil
+	}
+}

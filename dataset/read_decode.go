@@ -1,0 +1,251 @@
+package dataset
+
+import (
+	"context"
+	"fmt"
+	"unsafe"
+
+	"github.com/apache/arrow/go/v15/arrow"
+
+	arrow18 "github.com/apache/arrow-go/v18/arrow"
+	array18 "github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/compute"
+	mem18 "github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/millwright-ml/millwright/dataset/filter"
+	"github.com/millwright-ml/millwright/dataset/internal/arrowcross"
+	"github.com/millwright-ml/millwright/dataset/internal/pqfile"
+)
+
+// columns finds the columns of the plan in a file.
+func (p *readPlan) columns(file *pqfile.File) ([]int, error) {
+	out := make([]int, len(p.fields))
+	for i, f := range p.fields {
+		at := file.Schema().FieldIndices(f.Name)
+		switch {
+		case len(at) == 1:
+			out[i] = at[0]
+		case len(at) == 0 && f.Nullable:
+			out[i] = -1
+		default:
+			return nil, fmt.Errorf("the file has %d columns %q: %w", len(at), f.Name, ErrInvalid)
+		}
+	}
+	return out, nil
+}
+
+// decode makes the records of one row group.
+func (p *readPlan) decode(ctx context.Context, l *loaded, w wantedGroup) (out []arrow.Record, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("file %s: row group %d: %w", l.from.Path, w.index, err)
+		}
+	}()
+	rows := l.file.Rows(w.index)
+	cols := make([]arrow18.Array, len(p.fields))
+	defer func() {
+		for _, c := range cols {
+			if c != nil {
+				c.Release()
+			}
+		}
+	}()
+	mask := w.rows
+	if p.bound != nil && !w.all {
+		if err := p.decodeColumns(ctx, l, w.index, mask, cols, 0, p.tested); err != nil {
+			return nil, err
+		}
+		if mask, err = p.match(cols, rows, mask); err != nil || mask.Count() == 0 {
+			return nil, err
+		}
+		if mask.Count() == int(rows) {
+			mask = nil
+		}
+	} else if err := p.decodeColumns(ctx, l, w.index, nil, cols, 0, p.tested); err != nil {
+		return nil, err
+	}
+	if err := p.decodeColumns(ctx, l, w.index, mask, cols, p.tested, len(cols)); err != nil {
+		return nil, err
+	}
+	return p.records(ctx, cols, rows, mask)
+}
+
+// decodeColumns fills cols[from:to] with arrays of the table's types.
+func (p *readPlan) decodeColumns(ctx context.Context, l *loaded, group int, mask *filter.Mask, cols []arrow18.Array, from, to int) error {
+	opts := pqfile.DecodeOptions{Mem: p.v.dataset.catalog.mem, Trusted: l.trusted}
+	if mask != nil {
+		opts.Keep = func(from, to int64) bool { return mask.Any(int(from), int(to)) }
+	}
+	var columns, places []int
+	for i := from; i < to; i++ {
+		if l.columns[i] >= 0 {
+			columns, places = append(columns, l.columns[i]), append(places, i)
+			continue
+		}
+		t, err := arrowcross.Type18(p.fields[i].Type)
+		if err != nil {
+			return err
+		}
+		cols[i] = array18.MakeArrayOfNull(opts.Mem, t, int(l.file.Rows(group)))
+	}
+	if len(columns) == 0 {
+		return nil
+	}
+	arrays, err := l.file.Decode(ctx, l.parts, group, columns, opts)
+	if err != nil {
+		return err
+	}
+	for k, a := range arrays {
+		cols[places[k]] = a
+	}
+	for _, i := range places {
+		if cols[i], err = p.fit(ctx, p.fields[i], cols[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fit gives the values the type that the table has for them. It takes over a.
+func (p *readPlan) fit(ctx context.Context, f arrow.Field, a arrow18.Array) (arrow18.Array, error) {
+	have, err := arrowcross.Type15(a.DataType())
+	if err == nil && arrowcross.Same(have, f.Type) {
+		return a, nil
+	}
+	want, err := arrowcross.Type18(f.Type)
+	if err != nil {
+		return a, err
+	}
+	if !fits(a.DataType(), want) {
+		return a, fmt.Errorf("column %q is %s in the file and %s in the table: %w", f.Name, a.DataType(), f.Type, ErrInvalid)
+	}
+	cast, err := compute.CastArray(compute.WithAllocator(ctx, p.v.dataset.catalog.mem), a, compute.SafeCastOptions(want))
+	if err != nil {
+		return a, fmt.Errorf("column %q: %w: %w", f.Name, err, ErrInvalid)
+	}
+	a.Release()
+	return cast, nil
+}
+
+// fits tells whether every value of one type is a value of the other, or
+// else an error: what a column was before the schema grew, and what other
+// writers store.
+func fits(from, to arrow18.DataType) bool {
+	switch to.ID() {
+	case arrow18.INT16, arrow18.INT32, arrow18.INT64:
+		return arrow18.IsSignedInteger(from.ID()) && from.(arrow18.FixedWidthDataType).BitWidth() < to.(arrow18.FixedWidthDataType).BitWidth()
+	case arrow18.FLOAT64:
+		return from.ID() == arrow18.FLOAT32 || arrow18.IsSignedInteger(from.ID()) && from.ID() != arrow18.INT64
+	case arrow18.DECIMAL128:
+		f, ok := from.(*arrow18.Decimal128Type)
+		t := to.(*arrow18.Decimal128Type)
+		return ok && f.Scale <= t.Scale && f.Precision-f.Scale <= t.Precision-t.Scale
+	case arrow18.STRING:
+		return from.ID() == arrow18.LARGE_STRING || from.ID() == arrow18.STRING_VIEW || isDictionaryOf(from, arrow18.STRING, arrow18.LARGE_STRING)
+	case arrow18.BINARY:
+		return from.ID() == arrow18.LARGE_BINARY || from.ID() == arrow18.BINARY_VIEW || isDictionaryOf(from, arrow18.BINARY, arrow18.LARGE_BINARY)
+	case arrow18.TIMESTAMP:
+		f, ok := from.(*arrow18.TimestampType)
+		return ok && f.TimeZone != ""
+	}
+	return false
+}
+
+func isDictionaryOf(t arrow18.DataType, ids ...arrow18.Type) bool {
+	d, ok := t.(*arrow18.DictionaryType)
+	if !ok {
+		return false
+	}
+	for _, id := range ids {
+		if d.ValueType.ID() == id {
+			return true
+		}
+	}
+	return false
+}
+
+// match finds the rows that Where asks for among those of within.
+func (p *readPlan) match(cols []arrow18.Array, rows int64, within *filter.Mask) (*filter.Mask, error) {
+	schema := arrow.NewSchema(p.fields[:p.tested], nil)
+	tested, err := p.cross(cols[:p.tested], schema, rows)
+	if err != nil {
+		return nil, err
+	}
+	defer tested.Release()
+	mask, err := p.bound.Eval(tested)
+	if err != nil {
+		return nil, err
+	}
+	if p.except {
+		mask = mask.Invert()
+	}
+	if within != nil {
+		mask = mask.And(within)
+	}
+	return mask, nil
+}
+
+// cross shows arrays as a record of the public types.
+func (p *readPlan) cross(cols []arrow18.Array, schema *arrow.Schema, rows int64) (arrow.Record, error) {
+	fields := make([]arrow18.Field, len(cols))
+	order := make([]int, len(cols))
+	for i, c := range cols {
+		fields[i] = arrow18.Field{Name: schema.Field(i).Name, Type: c.DataType(), Nullable: true}
+		order[i] = i
+	}
+	rec := array18.NewRecordBatch(arrow18.NewSchema(fields, nil), cols, rows)
+	defer rec.Release()
+	return arrowcross.Record15(rec, schema, order), nil
+}
+
+// records picks the rows of the mask, all when it is nil, and cuts them.
+func (p *readPlan) records(ctx context.Context, cols []arrow18.Array, rows int64, mask *filter.Mask) ([]arrow.Record, error) {
+	picked := make([]arrow18.Array, len(p.order))
+	for i, at := range p.order {
+		picked[i] = cols[at]
+	}
+	if mask != nil {
+		bits := mask.Words()
+		raw := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(bits))), len(bits)*8)
+		keep := array18.NewBoolean(mask.Len(), mem18.NewBufferBytes(raw), nil, 0)
+		defer keep.Release()
+		ctx = compute.WithAllocator(ctx, p.v.dataset.catalog.mem)
+		for i, c := range picked {
+			kept, err := pick(ctx, c, keep, mask)
+			if err != nil {
+				return nil, err
+			}
+			defer kept.Release()
+			picked[i] = kept
+		}
+		rows = int64(mask.Count())
+	}
+	whole, err := p.cross(picked, p.schema, rows)
+	if err != nil {
+		return nil, err
+	}
+	defer whole.Release()
+	var out []arrow.Record
+	for from := int64(0); from < rows; from += p.batch {
+		out = append(out, whole.NewSlice(from, min(from+p.batch, rows)))
+	}
+	return out, nil
+}
+
+// pick gives the marked values. The library's kernels know no maps, so nested
+// values are put together from the runs of marked rows.
+func pick(ctx context.Context, a arrow18.Array, keep arrow18.Array, mask *filter.Mask) (arrow18.Array, error) {
+	if _, nested := a.DataType().(arrow18.NestedType); !nested {
+		return compute.FilterArray(ctx, a, keep, *compute.DefaultFilterOptions())
+	}
+	var runs []arrow18.Array
+	defer func() {
+		for _, r := range runs {
+			r.Release()
+		}
+	}()
+	for from, to := range mask.Runs() {
+		runs = append(runs, array18.NewSlice(a, int64(from), int64(to)))
+	}
+	return array18.Concatenate(runs, compute.GetAllocator(ctx))
+}

@@ -1,0 +1,254 @@
+package dataset
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/millwright-ml/millwright/dataset/filter"
+	"github.com/millwright-ml/millwright/dataset/internal/pqfile"
+)
+
+// coalesceGap is how many bytes that nobody wants are fetched to save a request.
+const coalesceGap = 1 << 20
+
+// loaded is a run in memory, checked.
+type loaded struct {
+	file    *pqfile.File
+	from    *dataFile
+	parts   []pqfile.Segment
+	columns []int // Position in the file of each column of the plan, -1 when it is not there.
+	groups  []wantedGroup
+	trusted bool
+}
+
+// wantedGroup is a row group that may have matching rows.
+type wantedGroup struct {
+	index int
+	rows  *filter.Mask // Which of its rows may match; nil: all.
+	all   bool         // Every row matches.
+}
+
+// own tells whether this package wrote the file.
+func (f *dataFile) own() bool { return f.tags[tagTail] != "" }
+
+// skipsFile tells whether no row of the file can match.
+func (p *readPlan) skipsFile(f *dataFile) bool {
+	return p.bound != nil && !p.except && f.fault == nil && p.bound.PruneJSON(f.stats, f.own()) == filter.None
+}
+
+// cost is about how many bytes of the run are in memory at once.
+func (p *readPlan) cost(r run) int64 {
+	rows, ok := parseGroups(r.file.tags[tagGroups], r.file.Rows)
+	if !ok || p.wholeFile(r, len(rows)) || len(rows) == 0 {
+		return r.file.Size
+	}
+	n := len(r.groups)
+	if r.groups == nil {
+		n = len(rows)
+	}
+	return r.file.Size * int64(n) / int64(len(rows))
+}
+
+// wholeFile tells whether all bytes of the file are wanted, or must be fetched
+// to check one.
+func (p *readPlan) wholeFile(r run, groups int) bool {
+	return !r.file.own() || p.cache != nil || p.all && p.bound == nil && (r.groups == nil || len(r.groups) == groups)
+}
+
+// load fetches and checks what the plan wants of a run.
+func (p *readPlan) load(ctx context.Context, r run) (*loaded, error) {
+	d, f := p.v.dataset, r.file
+	if f.fault != nil {
+		return nil, fmt.Errorf("file %s: %w", f.Path, f.fault)
+	}
+	out := &loaded{from: f, trusted: f.own()}
+	rows, _ := parseGroups(f.tags[tagGroups], f.Rows)
+	whole := p.wholeFile(r, len(rows))
+	var err error
+	if whole {
+		var body []byte
+		if out.file, body, err = d.openWhole(ctx, f, p.cache); err == nil {
+			out.parts = []pqfile.Segment{{Off: 0, Data: body}}
+		}
+	} else {
+		out.file, err = d.openTail(ctx, f)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if out.file.NumRows() != f.Rows {
+		return nil, fmt.Errorf("file %s: the log promises %d rows, the file has %d: %w", f.Path, f.Rows, out.file.NumRows(), ErrInvalid)
+	}
+	if out.columns, err = p.columns(out.file); err != nil {
+		return nil, fmt.Errorf("file %s: %w", f.Path, err)
+	}
+	groups := r.groups
+	if groups == nil {
+		for g := range out.file.Groups() {
+			groups = append(groups, g)
+		}
+	}
+	for _, g := range groups {
+		if g >= out.file.Groups() {
+			return nil, fmt.Errorf("file %s has %d row groups, number %d was asked for: %w", f.Path, out.file.Groups(), g, ErrInvalid)
+		}
+		if w, ok := p.prune(out, g); ok {
+			out.groups = append(out.groups, w)
+		}
+	}
+	if whole {
+		return out, nil
+	}
+	return out, d.fetchChunks(ctx, out)
+}
+
+// fetchChunks gets the column chunks of the wanted row groups in few requests,
+// and checks each.
+func (d *Dataset) fetchChunks(ctx context.Context, l *loaded) error {
+	var columns []int
+	for _, c := range l.columns {
+		if c >= 0 {
+			columns = append(columns, c)
+		}
+	}
+	var chunks []pqfile.Chunk
+	for _, g := range l.groups {
+		chunks = append(chunks, l.file.Chunks(g.index, columns)...)
+	}
+	slices.SortFunc(chunks, func(a, b pqfile.Chunk) int { return int(min(max(a.Off-b.Off, -1), 1)) })
+	var spans [][]pqfile.Chunk
+	for i, c := range chunks {
+		if i > 0 && c.Off-(chunks[i-1].Off+chunks[i-1].Len) <= coalesceGap {
+			spans[len(spans)-1] = append(spans[len(spans)-1], c)
+			continue
+		}
+		spans = append(spans, []pqfile.Chunk{c})
+	}
+	l.parts = make([]pqfile.Segment, len(spans))
+	return parallel(ctx, len(spans), func(ctx context.Context, i int) error {
+		span := spans[i]
+		off, last := span[0].Off, span[len(span)-1]
+		body, err := d.fetchRange(ctx, l.from, off, last.Off+last.Len-off)
+		if err != nil {
+			return err
+		}
+		for _, c := range span {
+			if c.Sum == nil {
+				return fmt.Errorf("file %s: its footer has no digest of a column chunk: %w", l.from.Path, ErrInvalid)
+			}
+			if have := sha256.Sum256(body[c.Off-off : c.Off-off+c.Len]); have != *c.Sum {
+				return d.damaged(l.from, fmt.Sprintf("bytes %d to %d", c.Off, c.Off+c.Len), c.Sum[:], have[:])
+			}
+		}
+		l.parts[i] = pqfile.Segment{Off: off, Data: body}
+		return nil
+	})
+}
+
+func (d *Dataset) damaged(f *dataFile, part string, want, have []byte) error {
+	return &CorruptError{Dataset: d.name, Path: f.Path, Part: part, Want: hex.EncodeToString(want), Have: hex.EncodeToString(have)}
+}
+
+// fetchRange reads n bytes of a file from off on.
+func (d *Dataset) fetchRange(ctx context.Context, f *dataFile, off, n int64) ([]byte, error) {
+	body := make([]byte, n)
+	r, err := d.store.Get(ctx, f.Path, off, n)
+	if err == nil {
+		_, err = io.ReadFull(r, body)
+		err = errors.Join(err, r.Close())
+	}
+	switch {
+	case err == nil:
+		return body, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &CorruptError{Dataset: d.name, Path: f.Path, Want: f.SHA256, Err: fs.ErrNotExist}
+	case errors.Is(err, fs.ErrInvalid), ctx.Err() == nil && (errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)):
+		return nil, &CorruptError{Dataset: d.name, Path: f.Path, Want: f.SHA256, Err: fmt.Errorf("it is shorter than the %d bytes that were committed", f.Size)}
+	}
+	return nil, fmt.Errorf("file %s: %w", f.Path, err)
+}
+
+// openTail reads the end of a file of ours, from the memory of the catalog if it
+// was read before.
+func (d *Dataset) openTail(ctx context.Context, f *dataFile) (*pqfile.File, error) {
+	text, sum, _ := strings.Cut(f.tags[tagTail], ":")
+	off, err := strconv.ParseInt(text, 10, 64)
+	want, hexErr := hex.DecodeString(sum)
+	if err != nil || hexErr != nil || len(want) != sha256.Size || off < 0 || off >= f.Size {
+		return nil, fmt.Errorf("file %s: the tag %s is %q: %w", f.Path, tagTail, f.tags[tagTail], ErrInvalid)
+	}
+	if file := d.catalog.tails.get(sum); file != nil {
+		return file, nil
+	}
+	tail, err := d.fetchRange(ctx, f, off, f.Size-off)
+	if err != nil {
+		return nil, err
+	}
+	if have := sha256.Sum256(tail); string(have[:]) != string(want) {
+		return nil, d.damaged(f, fmt.Sprintf("bytes %d to %d", off, f.Size), want, have[:])
+	}
+	file, err := pqfile.Open(tail, f.Size)
+	if err != nil {
+		return nil, fmt.Errorf("file %s: %w: %w", f.Path, err, ErrInvalid)
+	}
+	d.catalog.tails.put(sum, file, int64(len(tail)))
+	return file, nil
+}
+
+// openWhole reads and checks a whole file.
+func (d *Dataset) openWhole(ctx context.Context, f *dataFile, cache Cache) (*pqfile.File, []byte, error) {
+	fetch := func(ctx context.Context) ([]byte, error) { return d.readFile(ctx, f.File) }
+	var body []byte
+	var err error
+	if cache != nil && f.SHA256 != "" {
+		body, err = cache.File(ctx, f.SHA256, f.Size, fetch)
+	} else {
+		body, err = fetch(ctx)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	file, err := pqfile.Open(body, int64(len(body)))
+	if err != nil {
+		return nil, nil, fmt.Errorf("file %s: %w: %w", f.Path, err, ErrInvalid)
+	}
+	return file, body, nil
+}
+
+// readFile reads a whole data file and checks it, if its digest is known.
+func (d *Dataset) readFile(ctx context.Context, f File) ([]byte, error) {
+	damage := &CorruptError{Dataset: d.name, Path: f.Path, Want: f.SHA256}
+	r, err := d.store.Get(ctx, f.Path, 0, -1)
+	if errors.Is(err, fs.ErrNotExist) {
+		damage.Err = fs.ErrNotExist
+		return nil, damage
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = r.Close() }()
+	// What is there may be longer than it should be: it is hashed whole, and
+	// kept no further than it can be right.
+	body := make([]byte, min(f.Size, maxFileBytes))
+	n, err := io.ReadFull(r, body)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	h := sha256.New()
+	_, _ = h.Write(body[:n])
+	if _, err := io.Copy(h, r); err != nil {
+		return nil, err
+	}
+	if damage.Have = hex.EncodeToString(h.Sum(nil)); f.SHA256 != "" && damage.Have != f.SHA256 {
+		return nil, damage
+	}
+	return body[:n], nil
+}
