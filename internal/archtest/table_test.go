@@ -119,6 +119,7 @@ var table = &archtest.Table{
 		"dataset/ingest": {
 			Own: []string{"dataset/internal/arrowcross", "dataset/internal/pqfile"}, Link: arrow,
 		},
+		"dataset/iceberg":             {Own: []string{"dataset", "dataset/blob"}, Link: arrow},
 		"dataset/internal/arrowcross": {Link: slices.Concat(arrow15, arrow18)},
 		"dataset/internal/delta":      {Link: arrow15},
 		"dataset/internal/checkpoint": {
