@@ -185,8 +185,8 @@ func (w *committer) try(ctx context.Context, head *snapshot, plan planFunc) (*Ve
 type pending struct {
 	version  int64
 	time     time.Time
-	files    []*dataFile
-	fresh    []*dataFile // Those of files that the commit adds to the branch.
+	state    snapshot    // Its files.
+	fresh    []*dataFile // Those that the commit adds to the branch.
 	schema   string
 	metaData *delta.MetaData
 	first    parent // The tip.
@@ -208,7 +208,6 @@ func (w *committer) next(ctx context.Context, head, tip *snapshot, ch *change) (
 			p.time = before.UTC().Truncate(time.Millisecond).Add(time.Millisecond)
 		}
 	}
-	var kept []*dataFile
 	if tip != nil {
 		c, err := w.b.log.commitAt(ctx, tip.version)
 		if err != nil {
@@ -224,7 +223,7 @@ func (w *committer) next(ctx context.Context, head, tip *snapshot, ch *change) (
 		if !w.b.isMain() {
 			p.first.Log = refsLog
 		}
-		kept = tip.files
+		p.state = snapshot{files: tip.files, hashes: tip.hashes, rows: tip.rows, foreign: tip.foreign}
 		if p.schema = tip.schemaString; p.metaData == nil {
 			p.metaData = tip.metaData
 		}
@@ -241,15 +240,15 @@ func (w *committer) next(ctx context.Context, head, tip *snapshot, ch *change) (
 		for _, f := range ch.removes {
 			gone[f.Path] = true
 		}
-		kept = slices.DeleteFunc(slices.Clone(kept), func(f *dataFile) bool { return gone[f.Path] })
+		p.state.take(gone, nil, false)
 	}
-	placed, err := w.b.dataset.placeFiles(ctx, kept, ch.adds)
+	placed, err := w.b.dataset.placeFiles(ctx, &p.state, ch.adds)
 	if err != nil {
 		return nil, err
 	}
 	last := int64(0)
-	if n := len(kept); n > 0 {
-		last = kept[n-1].order
+	if n := len(p.state.files); n > 0 {
+		last = p.state.files[n-1].order
 	}
 	recorded := map[string]bool{}
 	if ch.record != nil {
@@ -257,7 +256,6 @@ func (w *committer) next(ctx context.Context, head, tip *snapshot, ch *change) (
 			recorded[f.SHA256] = true
 		}
 	}
-	p.files = slices.Clip(kept)
 	for _, a := range placed {
 		f := &dataFile{File: a.File, stats: a.stats, tags: maps.Clone(a.tags), order: a.order, modified: p.time.UnixMilli()}
 		if f.tags == nil {
@@ -272,11 +270,8 @@ func (w *committer) next(ctx context.Context, head, tip *snapshot, ch *change) (
 			f.tags[tagRecord] = w.recordID(ch)
 		}
 		p.fresh = append(p.fresh, f)
-		p.files = append(p.files, f)
 	}
-	if !slices.IsSortedFunc(p.files, byOrder) {
-		slices.SortStableFunc(p.files, byOrder)
-	}
+	p.state.take(nil, p.fresh, true)
 	return p, nil
 }
 
@@ -315,7 +310,7 @@ func (w *committer) entry(head, tip *snapshot, next *pending, ch *change) (*delt
 		if head != nil {
 			before = head.files
 		}
-		removed, added := differences(before, next.files)
+		removed, added := differences(before, next.state.files)
 		for _, f := range removed {
 			remove(f)
 		}
@@ -361,16 +356,8 @@ func (w *committer) info(e *delta.Entry, tip *snapshot, next *pending, ch *chang
 	if !w.b.isMain() {
 		own.Branch = w.b.name
 	}
-	hashes := make([]string, len(next.files))
-	for i, f := range next.files {
-		own.Rows += f.Rows
-		if hashes[i] = f.SHA256; f.SHA256 == "" {
-			hashes = nil
-			break
-		}
-	}
-	if hashes != nil {
-		own.Digest = digest(next.schema, hashes)
+	if own.Rows = next.state.rows; next.state.foreign == 0 {
+		own.Digest = digest(next.schema, next.state.hashes)
 	}
 	if own.Parents = ch.parents; tip != nil {
 		own.Parent, own.Parents = tip.digest(), append([]parent{next.first}, ch.parents...)
@@ -456,18 +443,23 @@ func sameMetaData(a, b *delta.MetaData) bool {
 
 // placeFiles gives each file a path that the branch does not have: content that
 // it holds already is copied to the next free name.
-func (d *Dataset) placeFiles(ctx context.Context, live []*dataFile, drafts []draft) ([]draft, error) {
+func (d *Dataset) placeFiles(ctx context.Context, live *snapshot, drafts []draft) ([]draft, error) {
 	if len(drafts) == 0 {
 		return nil, nil
 	}
 	fresh := make(map[string]bool, len(drafts))
+	twins := false
 	for _, f := range drafts {
 		fresh[f.SHA256] = true
+		_, there := slices.BinarySearch(live.hashes, f.SHA256)
+		twins = twins || there
 	}
 	taken := map[string]bool{}
-	for _, f := range live {
-		if fresh[f.SHA256] {
-			taken[f.Path] = true
+	if twins {
+		for _, f := range live.files {
+			if fresh[f.SHA256] {
+				taken[f.Path] = true
+			}
 		}
 	}
 	placed := make([]draft, len(drafts))

@@ -148,7 +148,7 @@ func (l *logbook) latest(ctx context.Context) (*snapshot, error) {
 // more, so that a reader that is current costs one request, and one that is far
 // behind does not wait for each entry.
 func (l *logbook) advance(ctx context.Context, s *snapshot) (*snapshot, error) {
-	for window := 1; ; window = min(window*4, 4*fetchers) {
+	for window := 1; ; window = min(window*2, 4*fetchers) {
 		found, faults, err := l.entries(ctx, s.version+1, window)
 		if err != nil {
 			return nil, err

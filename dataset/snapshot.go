@@ -40,7 +40,8 @@ type snapshot struct {
 	version  int64
 	files    []*dataFile // Live, in the order of the rows.
 	rows     int64
-	foreign  int // How many of the files are not named by their digest.
+	foreign  int      // How many of the files are not named by their digest.
+	hashes   []string // SHA-256 of the others, sorted.
 	protocol *delta.Protocol
 	metaData *delta.MetaData
 	txns     map[string]delta.Txn
@@ -136,7 +137,7 @@ func (f *dataFile) add(root string, dataChange bool) delta.Add {
 func (l *logbook) apply(before *snapshot, n int64, e *delta.Entry, fault error) *snapshot {
 	s := &snapshot{version: n}
 	if before != nil {
-		s.files, s.rows, s.foreign, s.protocol, s.metaData, s.txns = before.files, before.rows, before.foreign, before.protocol, before.metaData, before.txns
+		s.files, s.rows, s.foreign, s.hashes, s.protocol, s.metaData, s.txns = before.files, before.rows, before.foreign, before.hashes, before.protocol, before.metaData, before.txns
 		s.schema, s.schemaString, s.writable, s.bad = before.schema, before.schemaString, before.writable, before.bad
 	}
 	if fault == nil {
@@ -226,9 +227,9 @@ func (s *snapshot) change(root string, e *delta.Entry) error {
 	for i := range e.Removes {
 		gone[root+e.Removes[i].Path] = true
 	}
-	last := int64(0)
 	fresh := make([]*dataFile, 0, len(e.Adds))
 	added := make(map[string]bool, len(e.Adds))
+	known := len(e.Removes) == 0 && s.foreign == 0 // Whether no file can be replaced.
 	for i := range e.Adds {
 		f := fileOf(root, &e.Adds[i])
 		if added[f.Path] {
@@ -236,14 +237,47 @@ func (s *snapshot) change(root string, e *delta.Entry) error {
 		}
 		gone[f.Path], added[f.Path] = true, true
 		fresh = append(fresh, f)
-	}
-	files := make([]*dataFile, 0, len(s.files)+len(fresh))
-	s.rows, s.foreign = 0, 0
-	for _, f := range s.files {
-		if !gone[f.Path] {
-			files = append(files, f)
-			last = max(last, f.order)
+		if known {
+			_, twin := slices.BinarySearch(s.hashes, f.SHA256)
+			known = f.SHA256 != "" && !twin
 		}
+	}
+	s.take(gone, fresh, known)
+	return nil
+}
+
+// take replaces the files whose paths are gone by the fresh ones. unique says
+// that none of the paths is there.
+func (s *snapshot) take(gone map[string]bool, fresh []*dataFile, unique bool) {
+	files := slices.Grow(slices.Clip(s.files), len(fresh))
+	hashes := slices.Grow(slices.Clip(s.hashes), len(fresh))
+	if !unique {
+		files = make([]*dataFile, 0, len(s.files)+len(fresh))
+		lost := map[string]int{}
+		for _, f := range s.files {
+			if !gone[f.Path] {
+				files = append(files, f)
+				continue
+			}
+			s.rows -= f.Rows
+			if f.SHA256 == "" {
+				s.foreign--
+			} else {
+				lost[f.SHA256]++
+			}
+		}
+		hashes = make([]string, 0, len(s.hashes)+len(fresh))
+		for _, h := range s.hashes {
+			if lost[h] > 0 {
+				lost[h]--
+				continue
+			}
+			hashes = append(hashes, h)
+		}
+	}
+	kept, last := len(hashes), int64(0)
+	if n := len(files); n > 0 {
+		last = files[n-1].order
 	}
 	sorted := true
 	for _, f := range fresh {
@@ -253,23 +287,40 @@ func (s *snapshot) change(root string, e *delta.Entry) error {
 		sorted = sorted && f.order > last
 		last = max(last, f.order)
 		files = append(files, f)
+		s.rows += f.Rows
+		if f.SHA256 == "" {
+			s.foreign++
+		} else {
+			hashes = append(hashes, f.SHA256)
+		}
 	}
 	if !sorted {
 		slices.SortStableFunc(files, byOrder)
 	}
-	s.files = files
-	s.count()
-	return nil
+	sortTail(hashes, kept)
+	s.files, s.hashes = files, hashes
 }
 
-func (s *snapshot) count() {
-	s.rows, s.foreign = 0, 0
-	for _, f := range s.files {
-		s.rows += f.Rows
-		if f.SHA256 == "" {
-			s.foreign++
-		}
+// sortTail sorts a list of which the first n are sorted already: a few that are
+// new are put where they belong, many are sorted with all.
+func sortTail(list []string, n int) {
+	if len(list)-n > 16 {
+		slices.Sort(list)
+		return
 	}
+	for i := max(n, 1); i < len(list); i++ {
+		h := list[i]
+		at, _ := slices.BinarySearch(list[:i], h)
+		copy(list[at+1:i+1], list[at:i])
+		list[at] = h
+	}
+}
+
+// count counts the rows and sorts the hashes of a state that came whole.
+func (s *snapshot) count() {
+	files := s.files
+	s.files, s.hashes, s.rows, s.foreign = nil, nil, 0, 0
+	s.take(nil, files, true)
 }
 
 func byOrder(a, b *dataFile) int {
@@ -318,25 +369,24 @@ func (s *snapshot) readable() error {
 func (s *snapshot) digest() string {
 	s.digestOnce.Do(func() {
 		if s.foreign == 0 && s.bad == nil {
-			hashes := make([]string, len(s.files))
-			for i, f := range s.files {
-				hashes[i] = f.SHA256
-			}
-			s.digestText = digest(s.schemaString, hashes)
+			s.digestText = digest(s.schemaString, s.hashes)
 		}
 	})
 	return s.digestText
 }
 
-// digest is the name of a version's content.
+// digest is the name of a version's content. The hashes are sorted.
 func digest(schema string, hashes []string) string {
-	slices.Sort(hashes)
 	h := sha256.New()
 	_, _ = io.WriteString(h, "millwright dataset 1\n"+schema+"\n")
-	var line []byte
-	for _, x := range hashes {
-		line = append(append(line[:0], x...), '\n')
-		_, _ = h.Write(line)
+	lines := make([]byte, 0, 65*64)
+	for i, x := range hashes {
+		lines = append(append(lines, x...), '\n')
+		if i%64 == 63 {
+			_, _ = h.Write(lines)
+			lines = lines[:0]
+		}
 	}
+	_, _ = h.Write(lines)
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
