@@ -17,6 +17,7 @@ import (
 
 	"github.com/millwright-ml/millwright/dataset/blob"
 	"github.com/millwright-ml/millwright/dataset/internal/delta"
+	"github.com/millwright-ml/millwright/dataset/profile"
 	"github.com/millwright-ml/millwright/internal/errs"
 )
 
@@ -61,6 +62,9 @@ type CreateOptions struct {
 	// Properties are kept as table properties, which other engines show. Keys
 	// that start with "delta." are refused: they change what the table means.
 	Properties map[string]string
+	// Expect is kept with the table: see Branch.SetExpectations. The default is
+	// nothing.
+	Expect []profile.Expectation
 }
 
 var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
@@ -91,6 +95,7 @@ func (c *Catalog) Create(ctx context.Context, name string, schema *arrow.Schema,
 	}
 	for k, v := range opts.Properties {
 		f.Check(!strings.HasPrefix(strings.ToLower(k), "delta."), "property %q: names that start with \"delta.\" belong to the protocol", k)
+		f.Check(!strings.HasPrefix(k, "millwright."), "property %q: names that start with \"millwright.\" are ours", k)
 		configuration[k] = v
 	}
 	schemaString := ""
@@ -102,6 +107,9 @@ func (c *Catalog) Create(ctx context.Context, name string, schema *arrow.Schema,
 		for _, fault := range faults {
 			f.Addf("%s", fault)
 		}
+	}
+	if len(opts.Expect) > 0 && schema != nil {
+		configuration[expectProperty] = encodeExpectations(&f, schema, opts.Expect)
 	}
 	if err := f.Err(fmt.Sprintf("dataset: create %q", name)); err != nil {
 		return nil, err

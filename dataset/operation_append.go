@@ -64,13 +64,18 @@ func (b *Branch) append(ctx context.Context, rr array.RecordReader, opts *Commit
 	if v != nil || err != nil {
 		return v, err
 	}
-	adds, rec, err := b.write(ctx, tip, rr, opts)
+	g, err := b.gate(ctx, tip, func() (*Version, error) { return b.dataset.version(ctx, b.log, tip) }, opts)
 	if err != nil {
 		return nil, err
 	}
-	return b.commit(ctx, opts, b.fixed(tip, &change{
+	adds, rec, err := b.write(ctx, tip, rr, g, opts)
+	if err != nil {
+		return nil, err
+	}
+	ch := &change{
 		operation: "WRITE", parameters: map[string]any{"mode": "Append"}, dataChange: true, blind: true, adds: adds, record: rec,
-	}))
+	}
+	return b.commit(ctx, opts, g.guard(ch, b.fixed(tip, ch)))
 }
 
 // ready is the state that an operation starts from, or the version that an
@@ -90,8 +95,9 @@ func (b *Branch) ready(ctx context.Context, opts *CommitOptions) (*snapshot, *Ve
 	return tip, nil, err
 }
 
-// write stores the records of rr as files.
-func (b *Branch) write(ctx context.Context, tip *snapshot, rr array.RecordReader, opts *CommitOptions) ([]draft, *record, error) {
+// write stores the records of rr as files, unless g finds them not as
+// expected.
+func (b *Branch) write(ctx context.Context, tip *snapshot, rr array.RecordReader, g *gate, opts *CommitOptions) ([]draft, *record, error) {
 	columns, violations := match(tip.schema, rr.Schema())
 	if len(violations) > 0 {
 		return nil, nil, &SchemaError{b.dataset.name, violations}
@@ -105,6 +111,7 @@ func (b *Branch) write(ctx context.Context, tip *snapshot, rr array.RecordReader
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
 		}
+		g.add(rr.Record(), columns)
 		if err := w.add(rr.Record(), columns); err != nil {
 			return nil, nil, err
 		}
@@ -116,6 +123,9 @@ func (b *Branch) write(ctx context.Context, tip *snapshot, rr array.RecordReader
 		return nil, nil, err
 	}
 	rec, err := recordOf(w)
+	if err == nil {
+		err = g.finish(w.scan.Profile(), rec)
+	}
 	return w.files, rec, err
 }
 

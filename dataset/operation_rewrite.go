@@ -54,7 +54,11 @@ func (b *Branch) overwrite(ctx context.Context, rr array.RecordReader, opts *Com
 		defer guarded.Release()
 		rr = guarded
 	}
-	adds, rec, err := b.write(ctx, tip, rr, opts)
+	g, err := b.gate(ctx, tip, func() (*Version, error) { return b.stays(ctx, tip, kept, opts) }, opts)
+	if err != nil {
+		return nil, err
+	}
+	adds, rec, err := b.write(ctx, tip, rr, g, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +66,7 @@ func (b *Branch) overwrite(ctx context.Context, rr array.RecordReader, opts *Com
 	if ch.record, err = kept.record(rec); err != nil {
 		return nil, err
 	}
-	return b.commit(ctx, opts, b.fixed(tip, ch))
+	return b.commit(ctx, opts, g.guard(ch, b.fixed(tip, ch)))
 }
 
 // Delete removes the rows that match, in one version. Rows for which the

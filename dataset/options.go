@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/millwright-ml/millwright/dataset/filter"
+	"github.com/millwright-ml/millwright/dataset/profile"
 	"github.com/millwright-ml/millwright/internal/errs"
 )
 
@@ -36,6 +37,11 @@ type CommitOptions struct {
 	// Where limits an Overwrite to the rows that match; the default is all rows.
 	// No other operation takes it.
 	Where filter.Expr
+	// Expect is what the rows shall be, on top of what is expected with the table
+	// (see SetExpectations). Rows that fail are refused with a *ValidationError;
+	// the report on rows that pass is Version.Validation. The default is nothing.
+	// Operations that bring no rows ignore it.
+	Expect []profile.Expectation
 	// Run is the id of the tracking run that produced the rows; the default is
 	// none.
 	Run string
@@ -70,6 +76,9 @@ func (o *CommitOptions) validate(subject string) error {
 		f.Check(k != "", "a tag has no key")
 		text(fmt.Sprintf("tag key %q", k), k, maxKey)
 		text(fmt.Sprintf("tag %q", k), v, maxMessage)
+	}
+	if err := profile.ValidateExpectations(o.Expect); err != nil {
+		f.Addf("%v", err)
 	}
 	return f.Err(subject)
 }
