@@ -19,7 +19,7 @@ import (
 // commands none.
 const supervise = `exec 3<&0
 setsid "$@" </dev/null 3<&- & server=$!
-{ read -r _ <&3; kill -9 -- -$server || kill -9 $server; } 2>/dev/null & watcher=$!
+{ read -r _ <&3; kill -s KILL -- -$server || kill -s KILL $server; } 2>/dev/null & watcher=$!
 exec 3<&-
 wait $server; status=$?
 kill $watcher 2>/dev/null
