@@ -111,6 +111,8 @@ func TestExportNamesEveryFile(t *testing.T) {
 	require.Equal(t, map[string]any{"id": 3.0, "name": "at", "required": false, "type": "timestamptz"}, m.Schemas[0].Fields[2])
 	require.Equal(t, "decimal(12, 2)", m.Schemas[0].Fields[3]["type"])
 	require.Equal(t, v.Digest, m.Properties["millwright.digest"])
+	require.Equal(t, "main", m.Properties["millwright.table"])
+	require.Equal(t, "2", m.Properties["millwright.version"])
 	require.Contains(t, m.Properties["schema.name-mapping.default"], `{"field-id":5,"names":["vector"],"fields":[{"field-id":6,"names":["element"]}]}`)
 	require.Len(t, m.Snapshots, 1)
 	require.Positive(t, m.Current)
@@ -176,6 +178,26 @@ func TestExportOfAnEmptyVersion(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "/lake/churn/_iceberg/empty/metadata/v1.metadata.json", url)
 	require.Contains(t, string(get(t, store, "churn/_iceberg/empty/metadata/v1.metadata.json")), `"total-data-files":"0"`)
+}
+
+func TestExportOfABranch(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	store := &blob.Mem{}
+	v := history(t, store, 3)[1]
+	d, err := dataset.New(store, nil).Open(ctx, "churn")
+	require.NoError(t, err)
+	b, err := d.CreateBranch(ctx, "try", v)
+	require.NoError(t, err)
+	for light, err := range b.Log(ctx) {
+		require.NoError(t, err)
+		_, err = iceberg.Export(ctx, store, "/lake", light, "try")
+		require.NoError(t, err)
+		break
+	}
+	body := string(get(t, store, "churn/_iceberg/try/metadata/v1.metadata.json"))
+	require.Contains(t, body, `"millwright.table":"refs"`)
+	require.Contains(t, body, `"total-records":"3"`)
 }
 
 func TestExportsOfOneNameRace(t *testing.T) {

@@ -61,6 +61,15 @@ type logged struct {
 	SnapshotID  int64 `json:"snapshot-id"`
 }
 
+// table says which of the dataset's two logs the version is of. With the number
+// it lets a garbage collection keep what the export names.
+func (e *export) table() string {
+	if path, _ := e.version.Table(); path != e.version.Dataset {
+		return "refs"
+	}
+	return "main"
+}
+
 // metadata is the content of the metadata file.
 func (e *export) metadata(t *table, manifestList string) ([]byte, error) {
 	mapping, err := encode(t.mapping)
@@ -88,6 +97,7 @@ func (e *export) metadata(t *table, manifestList string) ([]byte, error) {
 		Properties: map[string]string{
 			"schema.name-mapping.default": string(mapping),
 			"millwright.dataset":          v.Dataset,
+			"millwright.table":            e.table(),
 			"millwright.version":          strconv.FormatInt(v.Number, 10),
 			"millwright.digest":           v.Digest,
 		},
