@@ -74,7 +74,7 @@ func TestFeedForPython(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	proxy := httptest.NewServer(&httputil.ReverseProxy{
 		ErrorLog: log.New(io.Discard, "", 0), // It would tell of each cut.
-		Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(&url.URL{Scheme: target.Scheme, Host: target.Host}) },
+		Rewrite:  func(p *httputil.ProxyRequest) { p.SetURL(&url.URL{Scheme: target.Scheme, Host: target.Host}) },
 		ModifyResponse: func(r *http.Response) error {
 			if r.Request.Method == http.MethodGet { // Python reads one answer at a time.
 				r.Body = &cut{r.Body, 4000 + random.IntN(20_000)}
