@@ -472,11 +472,7 @@ func (d *Dataset) placeFiles(ctx context.Context, live *snapshot, drafts []draft
 			f.Path = dataPath(f.SHA256, nth)
 		}
 		if f.Path != origin.Path {
-			body, err := d.readFile(ctx, origin)
-			if err != nil {
-				return nil, err
-			}
-			if err := d.putFile(ctx, f.File, body); err != nil {
+			if err := d.copyFile(ctx, origin.Path, f.File); err != nil {
 				return nil, err
 			}
 		}

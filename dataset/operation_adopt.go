@@ -1,13 +1,13 @@
 package dataset
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 
 	memory18 "github.com/apache/arrow-go/v18/arrow/memory"
@@ -71,18 +71,20 @@ func (d *Dataset) adoptFile(ctx context.Context, f *dataFile) (draft, error) {
 	if f.refused {
 		return draft{}, f.fault
 	}
-	body, err := blob.ReadAll(ctx, d.store, f.Path, maxFileBytes)
+	body, err := d.store.Get(ctx, f.Path, 0, -1)
 	if err != nil {
 		return draft{}, err
 	}
-	r, err := pqfile.NewReader(ctx, bytes.NewReader(body), pqfile.ReadOptions{BatchRows: 1, Mem: memory18.DefaultAllocator})
-	if err != nil {
-		return draft{}, fmt.Errorf("%w: %w", err, ErrInvalid)
+	sum := sha256.New()
+	size, err := io.Copy(sum, body)
+	if err = errors.Join(err, body.Close()); err != nil {
+		return draft{}, err
 	}
-	rows := r.NumRows()
-	r.Close()
-	sum := sha256.Sum256(body)
-	a := draft{File: File{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(body)), Rows: rows}, tags: maps.Clone(f.tags), order: f.order, stats: f.stats}
+	rows, err := d.countRows(ctx, f.Path, size)
+	if err != nil {
+		return draft{}, err
+	}
+	a := draft{File: File{SHA256: hex.EncodeToString(sum.Sum(nil)), Size: size, Rows: rows}, tags: maps.Clone(f.tags), order: f.order, stats: f.stats}
 	switch {
 	case f.fault == nil && rows != f.Rows:
 		return draft{}, fmt.Errorf("the log promises %d rows and the file has %d: %w", f.Rows, rows, ErrInvalid)
@@ -96,5 +98,20 @@ func (d *Dataset) adoptFile(ctx context.Context, f *dataFile) (draft, error) {
 		a.stats = string(stats)
 	}
 	a.Path = dataPath(a.SHA256, 1)
-	return a, d.putFile(ctx, a.File, body)
+	return a, d.copyFile(ctx, f.Path, a.File)
+}
+
+// countRows reads the number of rows from a file's footer.
+func (d *Dataset) countRows(ctx context.Context, key string, size int64) (int64, error) {
+	at, err := blob.NewReaderAt(ctx, d.store, key, size, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = at.Close() }()
+	r, err := pqfile.NewReader(ctx, io.NewSectionReader(at, 0, size), pqfile.ReadOptions{BatchRows: 1, Mem: memory18.DefaultAllocator})
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", err, ErrInvalid)
+	}
+	defer r.Close()
+	return r.NumRows(), nil
 }

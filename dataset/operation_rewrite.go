@@ -42,11 +42,7 @@ func (b *Branch) overwrite(ctx context.Context, rr array.RecordReader, opts *Com
 	kept := &rewrite{}
 	if !opts.Where.IsZero() {
 		ch.parameters["predicate"] = opts.Where.String()
-		bound, err := opts.Where.Bind(tip.schema)
-		if err != nil {
-			return nil, err
-		}
-		if kept, err = b.without(ctx, tip, bound, opts); err != nil {
+		if kept, err = b.without(ctx, tip, opts.Where, opts); err != nil {
 			return nil, err
 		}
 		ch.removes = kept.removes
@@ -86,11 +82,7 @@ func (b *Branch) delete(ctx context.Context, where filter.Expr, opts *CommitOpti
 	if v != nil || err != nil {
 		return v, err
 	}
-	bound, err := where.Bind(tip.schema)
-	if err != nil {
-		return nil, err
-	}
-	kept, err := b.without(ctx, tip, bound, opts)
+	kept, err := b.without(ctx, tip, where, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +132,11 @@ func (r *rewrite) record(fresh *record) (*record, error) {
 }
 
 // without writes the files that hold matching rows anew, without these.
-func (b *Branch) without(ctx context.Context, tip *snapshot, bound *filter.Bound, opts *CommitOptions) (*rewrite, error) {
+func (b *Branch) without(ctx context.Context, tip *snapshot, where filter.Expr, opts *CommitOptions) (*rewrite, error) {
+	bound, err := where.Bind(tip.schema)
+	if err != nil {
+		return nil, err
+	}
 	v, err := b.dataset.version(ctx, b.log, tip)
 	if err != nil {
 		return nil, err
@@ -150,7 +146,7 @@ func (b *Branch) without(ctx context.Context, tip *snapshot, bound *filter.Bound
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		switch bound.PruneJSON(f.stats, f.tags["millwright.tail"] != "") {
+		switch bound.PruneJSON(f.stats, f.own()) {
 		case filter.None:
 			continue
 		case filter.All:
@@ -158,7 +154,11 @@ func (b *Branch) without(ctx context.Context, tip *snapshot, bound *filter.Bound
 			continue
 		}
 		part := v.subset([]*dataFile{f})
-		hits, err := part.matches(ctx, bound)
+		hits := int64(0)
+		err := part.each(ctx, &ReadOptions{Columns: bound.Columns(), Where: where}, func(rec arrow.Record) error {
+			hits += rec.NumRows()
+			return nil
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -169,29 +169,16 @@ func (b *Branch) without(ctx context.Context, tip *snapshot, bound *filter.Bound
 		if hits == f.Rows {
 			continue
 		}
-		if err := b.writeRest(ctx, out, part, bound, opts); err != nil {
+		if err := b.writeRest(ctx, out, part, where, opts); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-// matches counts the matching rows, reading only the columns that decide.
-func (v *Version) matches(ctx context.Context, bound *filter.Bound) (int64, error) {
-	n := int64(0)
-	err := v.each(ctx, bound.Columns(), func(rec arrow.Record) error {
-		mask, err := bound.Eval(rec)
-		if err == nil {
-			n += int64(mask.Count())
-		}
-		return err
-	})
-	return n, err
-}
-
 // each reads the records of a version.
-func (v *Version) each(ctx context.Context, columns []string, f func(rec arrow.Record) error) error {
-	rr, err := v.Read(ctx, &ReadOptions{Columns: columns})
+func (v *Version) each(ctx context.Context, opts *ReadOptions, f func(rec arrow.Record) error) error {
+	rr, err := v.Read(ctx, opts)
 	if err != nil {
 		return err
 	}
@@ -205,7 +192,7 @@ func (v *Version) each(ctx context.Context, columns []string, f func(rec arrow.R
 }
 
 // writeRest writes the rows of a file that do not match. They keep their place.
-func (b *Branch) writeRest(ctx context.Context, out *rewrite, part *Version, bound *filter.Bound, opts *CommitOptions) error {
+func (b *Branch) writeRest(ctx context.Context, out *rewrite, part *Version, where filter.Expr, opts *CommitOptions) error {
 	w, err := newAppender(ctx, b.dataset, part.schema, opts.Progress)
 	if err != nil {
 		return err
@@ -215,21 +202,7 @@ func (b *Branch) writeRest(ctx context.Context, out *rewrite, part *Version, bou
 	for i := range columns {
 		columns[i] = i
 	}
-	err = part.each(ctx, nil, func(rec arrow.Record) error {
-		mask, err := bound.Eval(rec)
-		if err != nil {
-			return err
-		}
-		for from, to := range mask.Invert().Runs() {
-			run := rec.NewSlice(int64(from), int64(to))
-			err := w.add(run, columns)
-			run.Release()
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	err = part.each(ctx, &ReadOptions{Where: where, except: true}, func(rec arrow.Record) error { return w.add(rec, columns) })
 	if err != nil {
 		return err
 	}

@@ -103,6 +103,15 @@ func (d *Dataset) putFile(ctx context.Context, f File, body []byte) error {
 	})
 }
 
+// copyFile gives a stored file another name, on the server where the store can
+// do that. The name may be taken, by the same content unless that is damaged.
+func (d *Dataset) copyFile(ctx context.Context, from string, to File) error {
+	if _, err := d.readFile(ctx, to); err == nil {
+		return nil
+	}
+	return retry(ctx, func() error { return blob.Copy(ctx, d.store, from, to.Path) })
+}
+
 func (d *Dataset) put(ctx context.Context, key string, body []byte) error {
 	return retry(ctx, func() error { return d.store.Put(ctx, key, bytes.NewReader(body), int64(len(body))) })
 }
