@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -188,16 +189,37 @@ func (l *logbook) entries(ctx context.Context, n int64, count int) (found []*del
 }
 
 // entry reads one log entry. fault says why its bytes are no entry, err that
-// they could not be read.
+// they could not be read. An entry that makes no sense is read again: a body
+// that was cut on its way must not be taken for a damaged log.
 func (l *logbook) entry(ctx context.Context, n int64) (e *delta.Entry, fault, err error) {
-	data, err := blob.ReadAll(ctx, l.store, l.key(delta.LogName(n)), maxLogBytes)
-	if err != nil {
-		return nil, nil, err
+	var last []byte
+	err = retry(ctx, func() error {
+		fault = nil
+		data, err := blob.ReadAll(ctx, l.store, l.key(delta.LogName(n)), maxLogBytes)
+		if err != nil {
+			return err
+		}
+		if e, err = delta.Parse(data); err == nil {
+			return nil
+		}
+		fault = fmt.Errorf("log entry %s is damaged or not of this protocol: %w: %w", l.key(delta.LogName(n)), err, ErrUnsupported)
+		if last != nil && bytes.Equal(last, data) {
+			return nil
+		}
+		last = data
+		return fault
+	})
+	if fault != nil && ctx.Err() == nil {
+		return nil, fault, nil
 	}
-	if e, err = delta.Parse(data); err != nil {
-		return nil, fmt.Errorf("log entry %s is damaged or not of this protocol: %w: %w", l.key(delta.LogName(n)), err, ErrUnsupported), nil
-	}
-	return e, nil, nil
+	return e, nil, err
+}
+
+// forget drops what was read, which turned out not to make sense.
+func (l *logbook) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.head, l.recent, l.commits, l.order = nil, nil, map[int64]*commit{}, nil
 }
 
 // at is the state of version n. ErrNotFound when there is none yet; a state

@@ -149,7 +149,13 @@ func (b *Branch) repeated(ctx context.Context, tip *snapshot, opts *CommitOption
 	}
 	at := tip
 	if !b.isMain() {
-		at = b.log.known() // The newest state of the log knows the producers of all branches.
+		// The newest state of the log knows the producers of all branches.
+		if at = b.log.known(); at == nil || at.version < tip.version {
+			var err error
+			if at, err = b.log.latest(ctx); err != nil {
+				return nil, err
+			}
+		}
 	}
 	t, ok := at.txns[b.appTxn(opts.App)]
 	if !ok || t.Version < opts.AppVersion {

@@ -155,7 +155,7 @@ func (b *Branch) without(ctx context.Context, tip *snapshot, where filter.Expr, 
 		}
 		part := v.subset([]*dataFile{f})
 		hits := int64(0)
-		err := part.each(ctx, &ReadOptions{Columns: bound.Columns(), Where: where}, func(rec arrow.Record) error {
+		err := part.eachOf(ctx, &ReadOptions{Columns: bound.Columns(), Where: where}, func(rec arrow.Record) error {
 			hits += rec.NumRows()
 			return nil
 		})
@@ -176,8 +176,13 @@ func (b *Branch) without(ctx context.Context, tip *snapshot, where filter.Expr, 
 	return out, nil
 }
 
-// each reads the records of a version.
-func (v *Version) each(ctx context.Context, opts *ReadOptions, f func(rec arrow.Record) error) error {
+// each reads the records of a version; columns nil means all.
+func (v *Version) each(ctx context.Context, columns []string, f func(rec arrow.Record) error) error {
+	return v.eachOf(ctx, &ReadOptions{Columns: columns}, f)
+}
+
+// eachOf reads the records that the options ask for.
+func (v *Version) eachOf(ctx context.Context, opts *ReadOptions, f func(rec arrow.Record) error) error {
 	rr, err := v.Read(ctx, opts)
 	if err != nil {
 		return err
@@ -202,7 +207,7 @@ func (b *Branch) writeRest(ctx context.Context, out *rewrite, part *Version, whe
 	for i := range columns {
 		columns[i] = i
 	}
-	err = part.each(ctx, &ReadOptions{Where: where, except: true}, func(rec arrow.Record) error { return w.add(rec, columns) })
+	err = part.eachOf(ctx, &ReadOptions{Where: where, except: true}, func(rec arrow.Record) error { return w.add(rec, columns) })
 	if err != nil {
 		return err
 	}

@@ -116,11 +116,11 @@ func (d *Dataset) put(ctx context.Context, key string, body []byte) error {
 	return retry(ctx, func() error { return d.store.Put(ctx, key, bytes.NewReader(body), int64(len(body))) })
 }
 
-// retry repeats a write that may be repeated.
-func retry(ctx context.Context, write func() error) error {
+// retry repeats a call that may be repeated.
+func retry(ctx context.Context, call func() error) error {
 	for attempt := 1; ; attempt++ {
-		err := write()
-		if err == nil || attempt == storeAttempts || ctx.Err() != nil || errors.Is(err, fs.ErrInvalid) || errors.Is(err, fs.ErrPermission) {
+		err := call()
+		if err == nil || attempt == storeAttempts || ctx.Err() != nil || errors.Is(err, fs.ErrInvalid) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		if pause(ctx, attempt) != nil {

@@ -154,6 +154,15 @@ func (d *Dataset) describe(l *logbook, c *commit) *Version {
 
 // version builds the version of a state.
 func (d *Dataset) version(ctx context.Context, l *logbook, s *snapshot) (*Version, error) {
+	v, err := d.counted(ctx, l, s)
+	if err != nil {
+		// Whatever makes no sense is read anew the next time.
+		l.forget()
+	}
+	return v, err
+}
+
+func (d *Dataset) counted(ctx context.Context, l *logbook, s *snapshot) (*Version, error) {
 	if err := s.readable(); err != nil {
 		return nil, err
 	}

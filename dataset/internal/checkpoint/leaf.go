@@ -187,14 +187,14 @@ func chunk[T any](t *table, i int, cast func(file.ColumnChunkReader) (batchReade
 func levels[T any](t *table, info columnInfo, r batchReader[T], col file.ColumnChunkReader, slots int64) (*leaf[T], error) {
 	l := &leaf[T]{}
 	repeated := info.MaxRepetitionLevel() > 0
-	const batch = 4096
+	batch := min(4096, max(slots, 1))
 	values, def, rep := make([]T, batch), make([]int16, batch), make([]int16, batch)
 	for int64(len(l.slot)) < slots && col.HasNext() {
 		total, read, err := r.ReadBatch(min(batch, slots-int64(len(l.slot))), values, def, rep)
 		if err != nil {
 			return nil, err
 		}
-		if total <= 0 || total > batch || read < 0 || read > batch {
+		if total <= 0 || total > batch || read < 0 || int64(read) > batch {
 			break
 		}
 		at := len(l.values)
