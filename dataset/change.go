@@ -321,7 +321,7 @@ func (w *committer) entry(head, tip *snapshot, next *pending, ch *change) (*delt
 	if head == nil {
 		e.Protocol = &delta.Protocol{MinReader: delta.ReaderVersion, MinWriter: delta.WriterVersion}
 		if !b.isMain() {
-			e.Protocol.MinWriter, e.Protocol.WriterFeatures = delta.FeatureWriterVersion, []string{refsFeature}
+			e.Protocol.MinWriter, e.Protocol.WriterFeatures = delta.FeatureWriterVersion, refsFeatures()
 		}
 	}
 	if head == nil || !sameMetaData(head.metaData, next.metaData) {

@@ -24,6 +24,10 @@ import (
 // it read the branches and leave them alone.
 const refsFeature = "millwrightRefs"
 
+// refsFeatures are the writer features of the refs log: beside ours those that
+// writer version 2 stands for, which Spark wants to see named once any is.
+func refsFeatures() []string { return []string{"appendOnly", "invariants", refsFeature} }
+
 const (
 	// tagOrder keeps the order of the rows: it survives checkpoints of other
 	// engines, and logs in which branches take turns.
@@ -190,7 +194,9 @@ func (s *snapshot) setProtocol(p *delta.Protocol, l *logbook) error {
 		return fmt.Errorf("the table asks for a Delta reader of version %d, this one is %d: %w", p.MinReader, delta.ReaderVersion, ErrUnsupported)
 	}
 	s.protocol, s.writable = p, nil
-	own := l.root != "" && p.MinWriter == delta.FeatureWriterVersion && slices.Equal(p.WriterFeatures, []string{refsFeature})
+	own := l.root != "" && p.MinWriter == delta.FeatureWriterVersion && !slices.ContainsFunc(p.WriterFeatures, func(f string) bool {
+		return !slices.Contains(refsFeatures(), f)
+	})
 	if p.MinWriter > delta.WriterVersion && !own {
 		s.writable = fmt.Errorf("the table asks for a Delta writer of version %d %v, this one is %d: %w", p.MinWriter, p.WriterFeatures, delta.WriterVersion, ErrUnsupported)
 	}
