@@ -3,6 +3,7 @@ package inttest
 import (
 	"context"
 	"crypto/rand"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,11 +18,12 @@ import (
 
 // S3 is a real S3 server that runs until the test ends.
 type S3 struct {
-	Name      string // of the program
-	Endpoint  string // http://127.0.0.1:port
-	AccessKey string
-	SecretKey string
-	process   *process
+	Name       string // of the program
+	Endpoint   string // http://127.0.0.1:port
+	AccessKey  string
+	SecretKey  string
+	HTTPClient *http.Client // that trusts the server; nil is the usual one
+	process    *process
 }
 
 // S3Servers are the servers that everything is tested on, by name.
@@ -85,15 +87,19 @@ func (s *S3) Credentials() aws.CredentialsProvider {
 
 // Options open stores on the server.
 func (s *S3) Options() *s3blob.Options {
-	return &s3blob.Options{Endpoint: s.Endpoint, PathStyle: true, Credentials: s.Credentials()}
+	return &s3blob.Options{Endpoint: s.Endpoint, PathStyle: true, Credentials: s.Credentials(), HTTPClient: s.HTTPClient}
 }
 
 // Client is a bare client, for what a store does not show.
 func (s *S3) Client() *s3.Client {
-	return s3.New(s3.Options{
+	o := s3.Options{
 		BaseEndpoint: aws.String(s.Endpoint), UsePathStyle: true, Region: "us-east-1",
 		Credentials: s.Credentials(), RetryMaxAttempts: 1,
-	})
+	}
+	if s.HTTPClient != nil {
+		o.HTTPClient = s.HTTPClient
+	}
+	return s3.New(o)
 }
 
 // NewBucket makes a bucket and returns its name.

@@ -13,6 +13,12 @@
 // leaves either the whole object or none; the temporary file it may leave behind
 // is never listed and is swept by a later [Open].
 //
+// Swap compares and replaces under an advisory lock of the system, one of a few
+// files in ".tmp" that stay there, which Put and Delete take too: it is atomic
+// among all processes that use this package. A killed process leaves no lock
+// behind. Where the system or the file system has no such locks (Windows) Swap is a
+// [blob.ErrUnsupported].
+//
 // # Limits
 //
 // The first segment of a key cannot be ".tmp". A key cannot be both an object

