@@ -126,9 +126,7 @@ func (o *Options) openArrow(in *input) (batches, error) {
 	b.left = b.limit
 	out := &arrowBatches{in: in, budget: b}
 	err := pqfile.Guard("open", func() (err error) {
-		// NewReader takes the limits, and forgets them.
-		m := ipc.NewMessageReader(in.rest, ipc.WithAllocator(b), ipc.WithBodySizeLimit(o.MaxBytes), ipc.WithMetadataSizeLimit(maxArrowHeader))
-		out.r, err = ipc.NewReaderFromMessageReader(m, ipc.WithAllocator(b))
+		out.r, err = ipc.NewReaderFromMessageReader(&arrowMessages{r: in.rest, budget: b}, ipc.WithAllocator(b))
 		return err
 	})
 	if err != nil {
@@ -136,9 +134,6 @@ func (o *Options) openArrow(in *input) (batches, error) {
 	}
 	return out, nil
 }
-
-// maxArrowHeader bounds the description of one batch.
-const maxArrowHeader = 16 << 20
 
 func (a *arrowBatches) schema() *arrow18.Schema { return a.r.Schema() }
 
@@ -156,6 +151,10 @@ func (a *arrowBatches) next() (rec arrow18.RecordBatch, err error) {
 			return io.EOF
 		}
 		rec = a.r.RecordBatch()
+		if rec.NumRows() > a.budget.limit/8 {
+			// Nulls take no byte in the file, and some in memory.
+			return fmt.Errorf("a batch claims %d rows: Options.MaxBytes allows %d", rec.NumRows(), a.budget.limit/8)
+		}
 		for i, col := range rec.Columns() {
 			if int64(col.Len()) != rec.NumRows() {
 				return fmt.Errorf("column %q has %d rows of %d", rec.ColumnName(i), col.Len(), rec.NumRows())
