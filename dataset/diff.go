@@ -7,7 +7,6 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow"
 
-	"github.com/millwright-ml/millwright/dataset/internal/arrowcross"
 	"github.com/millwright-ml/millwright/dataset/profile"
 	"github.com/millwright-ml/millwright/internal/errs"
 )
@@ -219,7 +218,9 @@ func unionSchema(schemas ...*arrow.Schema) (union *arrow.Schema, faults []string
 				continue
 			}
 			fields[i].Nullable = fields[i].Nullable || f.Nullable
-			if !arrowcross.Same(fields[i].Type, f.Type) {
+			if t, ok := commonType(fields[i].Type, f.Type); ok {
+				fields[i].Type = t
+			} else {
 				faults = append(faults, fmt.Sprintf("column %q is %s in one version and %s in another", f.Name, f.Type, fields[i].Type))
 			}
 		}
@@ -228,6 +229,17 @@ func unionSchema(schemas ...*arrow.Schema) (union *arrow.Schema, faults []string
 		fields[i].Nullable = fields[i].Nullable || in[fields[i].Name] < len(schemas)
 	}
 	return arrow.NewSchema(fields, nil), faults
+}
+
+// commonType is the one of two types that the other can grow into, as Evolve
+// lets it.
+func commonType(a, b arrow.DataType) (t arrow.DataType, ok bool) {
+	var up, down errs.Faults
+	if evolveType(&up, "", a, b); up.Err("") == nil {
+		return b, true
+	}
+	evolveType(&down, "", b, a)
+	return a, down.Err("") == nil
 }
 
 // only keeps the named columns, in the order of the schema.

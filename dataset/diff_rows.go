@@ -118,28 +118,15 @@ func closeSides(sides []*rowsort.Sorted) error {
 	return errors.Join(errs...)
 }
 
-// feed reads the files of the side into a sorter.
+// feed reads the files of the side into a sorter, as rows of the codec's schema:
+// columns that a file does not have are null, and smaller integers grow.
 func (s side) feed(ctx context.Context, codec *rowsort.Codec, into *rowsort.Sorter) error {
 	if len(s.files) == 0 {
 		return nil
 	}
-	var columns []string
-	for _, f := range codec.Schema().Fields() {
-		if _, ok := field(s.v.Schema(), f.Name); ok {
-			columns = append(columns, f.Name)
-		}
-	}
-	rr, err := s.v.subset(s.files).Read(ctx, &ReadOptions{Columns: columns})
-	if err != nil {
-		return err
-	}
-	defer rr.Release()
-	for rr.Next() {
-		if err := into.Add(ctx, rr.Record()); err != nil {
-			return err
-		}
-	}
-	return rr.Err()
+	part := s.v.subset(s.files)
+	part.schema = codec.Schema()
+	return part.each(ctx, nil, func(rec arrow.Record) error { return into.Add(ctx, rec) })
 }
 
 // changeWriter pairs the rows of two sides and hands them on in batches.

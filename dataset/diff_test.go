@@ -319,3 +319,37 @@ func TestDiffStatistics(t *testing.T) {
 	require.Equal(t, 3.0, stats[1].Before.Max())
 	require.Equal(t, 100.0, stats[1].After.Max())
 }
+
+func TestDiffOfWiderIntegers(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	schema := func(t arrow.DataType) *arrow.Schema {
+		return arrow.NewSchema([]arrow.Field{{Name: "id", Type: t}, {Name: "a", Type: t, Nullable: true}}, nil)
+	}
+	d := create(t, &blob.Mem{}, "t", schema(arrow.PrimitiveTypes.Int8))
+	b := array.NewRecordBuilder(memory.DefaultAllocator, schema(arrow.PrimitiveTypes.Int8))
+	b.Field(0).(*array.Int8Builder).AppendValues([]int8{-1, 2}, nil)
+	b.Field(1).(*array.Int8Builder).AppendValues([]int8{-100, 100}, nil)
+	from, err := d.Append(ctx, reader(t, b.NewRecord()), nil)
+	require.NoError(t, err)
+	_, err = d.Evolve(ctx, schema(arrow.PrimitiveTypes.Int32), nil)
+	require.NoError(t, err)
+	b = array.NewRecordBuilder(memory.DefaultAllocator, schema(arrow.PrimitiveTypes.Int32))
+	b.Field(0).(*array.Int32Builder).AppendValues([]int32{-1, 2}, nil)
+	b.Field(1).(*array.Int32Builder).AppendValues([]int32{-100, 100_000}, nil)
+	to, err := d.Overwrite(ctx, reader(t, b.NewRecord()), nil)
+	require.NoError(t, err)
+	for _, pair := range [][2]*dataset.Version{{from, to}, {to, from}} {
+		diff, err := d.Diff(ctx, pair[0], pair[1], &dataset.DiffOptions{Key: []string{"id"}})
+		require.NoError(t, err)
+		require.Len(t, diff.Columns, 2)
+		n := 0
+		for c, err := range diff.Rows(ctx) {
+			require.NoError(t, err)
+			require.Equal(t, dataset.Changed, c.Kind)
+			n += int(c.After.NumRows())
+			require.EqualValues(t, 2, c.After.Column(0).(*array.Int32).Value(0))
+		}
+		require.Equal(t, 1, n)
+	}
+}

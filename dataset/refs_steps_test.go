@@ -3,7 +3,6 @@
 package dataset_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -249,17 +248,4 @@ func TestRefsSurviveKillAtEveryStep(t *testing.T) {
 			}
 		})
 	}
-}
-
-// clone copies a store in memory.
-func clone(t testing.TB, s blob.Store) *blob.Mem {
-	ctx := context.Background()
-	out := &blob.Mem{}
-	for info, err := range s.List(ctx, "") {
-		require.NoError(t, err)
-		data, err := blob.ReadAll(ctx, s, info.Name(), 1<<30)
-		require.NoError(t, err)
-		require.NoError(t, out.Put(ctx, info.Name(), bytes.NewReader(data), int64(len(data))))
-	}
-	return out
 }
