@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -22,23 +23,60 @@ import (
 type layout struct {
 	groupRows  int64 // Rows of a row group, at most.
 	groupBytes int64 // Arrow bytes of a row group, about.
-	fileBytes  int64 // A file ends with the row group that reaches this size.
+	fileBytes  int64 // A file ends with the row group that reaches this many Arrow bytes.
+
+	// fragments are the files of rows that have a key.
+	fragments pqfile.CutOptions
 }
 
-var standardLayout = layout{groupRows: 1 << 19, groupBytes: 32 << 20, fileBytes: 64 << 20}
+var standardLayout = layout{
+	groupRows: 1 << 19, groupBytes: 32 << 20, fileBytes: 48 << 20,
+	fragments: pqfile.CutOptions{Mean: 1 << 15, Min: 1 << 13, Max: 1 << 17},
+}
 
-// appender turns records into stored files.
+// appender turns records into stored files. Three things happen side by side:
+// the caller's goroutine cuts row groups, one goroutine scans their values, and
+// each file is encoded and stored on a goroutine of its own, as many at once as
+// there are cores. So about 2*GOMAXPROCS+3 row groups and GOMAXPROCS encoded
+// files are in memory.
 type appender struct {
 	ctx      context.Context
+	cancel   context.CancelFunc
 	d        *Dataset
 	schema   *arrow18.Schema
 	layout   layout
 	chunks   *pqfile.Chunker
+	cutter   *pqfile.Cutter // nil for rows without a key.
+	bloom    []string
 	scan     *scan.Scanner
-	file     *pqfile.Writer // nil between files.
-	files    []draft
+	files    []draft // When finish has returned.
 	progress func(Progress)
-	done     Progress
+
+	jobs    []*fileJob
+	open    *fileJob // Takes row groups; nil between files.
+	cores   chan struct{}
+	scans   chan scanStep
+	work    sync.WaitGroup
+	started bool
+
+	mu   sync.Mutex
+	err  error
+	done Progress
+}
+
+// fileJob is a file on its way.
+type fileJob struct {
+	groups  chan arrow18.RecordBatch
+	bytes   int64 // Arrow bytes of its row groups.
+	scanned chan struct{}
+	stats   string // When scanned is closed.
+	draft   draft
+}
+
+// scanStep is a row group to scan, or the end of a file.
+type scanStep struct {
+	rec arrow18.RecordBatch
+	end *fileJob
 }
 
 func newAppender(ctx context.Context, d *Dataset, schema *arrow.Schema, progress func(Progress)) (*appender, error) {
@@ -47,101 +85,283 @@ func newAppender(ctx context.Context, d *Dataset, schema *arrow.Schema, progress
 		return nil, fmt.Errorf("%w: %w", err, ErrUnsupported)
 	}
 	l := d.catalog.layout
-	return &appender{
-		ctx: ctx, d: d, schema: inner, layout: l, progress: progress,
+	w := &appender{
+		d: d, schema: inner, layout: l, progress: progress,
 		chunks: pqfile.NewChunker(inner, l.groupRows, l.groupBytes, d.catalog.mem),
 		scan:   scan.New(inner),
-	}, nil
+		cores:  make(chan struct{}, runtime.GOMAXPROCS(0)),
+		scans:  make(chan scanStep, 1),
+	}
+	w.ctx, w.cancel = context.WithCancel(ctx)
+	return w, nil
+}
+
+// key cuts the files where the values of the columns say so, which makes files
+// of rows that were stored before come out the same. It is called before the
+// first add.
+func (w *appender) key(columns []string) error {
+	if len(columns) == 0 {
+		return nil
+	}
+	var err error
+	w.cutter, err = pqfile.NewCutter(w.schema, columns, w.layout.fragments)
+	if err != nil {
+		return fmt.Errorf("%w: %w", err, ErrInvalid)
+	}
+	w.bloom = columns
+	return nil
 }
 
 func (w *appender) add(rec arrow.Record, columns []int) error {
 	crossed := arrowcross.Record18(rec, w.schema, columns)
 	defer crossed.Release()
-	return w.chunks.Add(crossed, w.group)
+	if w.cutter == nil {
+		return w.chunks.Add(crossed, w.group)
+	}
+	from := int64(0)
+	for to := range w.cutter.Cuts(crossed) {
+		if err := w.addRows(crossed, from, to); err != nil {
+			return err
+		}
+		if err := w.endFragment(); err != nil {
+			return err
+		}
+		from = to
+	}
+	return w.addRows(crossed, from, crossed.NumRows())
 }
 
-// group writes one row group. The values are scanned on a second core while
-// the first encodes them.
+func (w *appender) addRows(rec arrow18.RecordBatch, from, to int64) error {
+	if from == to {
+		return nil
+	}
+	part := rec.NewSlice(from, to)
+	defer part.Release()
+	return w.chunks.Add(part, w.group)
+}
+
+func (w *appender) endFragment() error {
+	if err := w.chunks.Flush(w.group); err != nil {
+		return err
+	}
+	w.endFile()
+	return w.failure()
+}
+
+// group hands one row group on.
 func (w *appender) group(rec arrow18.RecordBatch) error {
 	if err := w.ctx.Err(); err != nil {
-		return err
+		return w.failure()
 	}
-	var faults []string
-	var wg sync.WaitGroup
-	wg.Go(func() { faults = w.scan.Add(rec) })
-	err := w.encode(rec)
-	wg.Wait()
-	if len(faults) > 0 {
-		return &SchemaError{w.d.name, faults}
+	if !w.started {
+		w.started = true
+		w.work.Go(w.scanAll)
 	}
-	if err != nil {
-		return err
-	}
-	w.done.Rows = w.scan.Rows()
-	if w.file.Size() >= w.layout.fileBytes {
-		return w.endFile()
-	}
-	w.report()
-	return nil
-}
-
-func (w *appender) encode(rec arrow18.RecordBatch) error {
-	if w.file == nil {
-		var err error
-		if w.file, err = pqfile.NewWriter(w.schema, rec, pqfile.WriteOptions{}); err != nil {
+	if w.open == nil {
+		if err := w.startFile(rec); err != nil {
 			return err
 		}
 	}
-	return w.file.Write(rec)
+	for range 2 {
+		rec.Retain() // For the scanner and for the encoder.
+	}
+	select {
+	case w.scans <- scanStep{rec: rec}:
+	case <-w.ctx.Done():
+		rec.Release()
+		rec.Release()
+		return w.failure()
+	}
+	select {
+	case w.open.groups <- rec:
+	case <-w.ctx.Done():
+		rec.Release()
+		return w.failure()
+	}
+	if w.open.bytes += pqfile.ArrowBytes(rec); w.open.bytes >= w.layout.fileBytes {
+		w.endFile()
+	}
+	w.report()
+	return w.failure()
 }
 
-func (w *appender) endFile() error {
-	rows := w.file.Rows()
-	enc, err := w.file.Close()
-	w.file = nil
-	if err != nil {
-		return err
+// startFile waits for a core.
+func (w *appender) startFile(arrow18.RecordBatch) error {
+	select {
+	case w.cores <- struct{}{}:
+	case <-w.ctx.Done():
+		return w.failure()
 	}
-	stats, err := w.scan.EndFile()
+	j := &fileJob{groups: make(chan arrow18.RecordBatch, 1), scanned: make(chan struct{})}
+	w.open = j
+	w.jobs = append(w.jobs, j)
+	w.work.Go(func() {
+		defer func() { <-w.cores }()
+		if err := w.store(j); err != nil {
+			w.fail(err)
+		}
+		for rec := range j.groups {
+			rec.Release() // Left over by a failure.
+		}
+	})
+	return nil
+}
+
+// endFile closes the open file.
+func (w *appender) endFile() {
+	j := w.open
+	if j == nil {
+		return
+	}
+	w.open = nil
+	close(j.groups)
+	select {
+	case w.scans <- scanStep{end: j}:
+	case <-w.ctx.Done():
+	}
+}
+
+// scanAll scans the row groups in their order.
+func (w *appender) scanAll() {
+	for s := range w.scans {
+		if s.end != nil {
+			var err error
+			if s.end.stats, err = w.scan.EndFile(); err != nil {
+				w.fail(err)
+				continue
+			}
+			close(s.end.scanned)
+			continue
+		}
+		if w.ctx.Err() == nil {
+			if faults := w.scan.Add(s.rec); len(faults) > 0 {
+				w.fail(&SchemaError{w.d.name, faults})
+			}
+			w.mu.Lock()
+			w.done.Rows = w.scan.Rows()
+			w.mu.Unlock()
+		}
+		s.rec.Release()
+	}
+}
+
+// store encodes a file, and stores it when its values are found to be good.
+func (w *appender) store(j *fileJob) error {
+	var file *pqfile.Writer
+	defer func() {
+		if file != nil {
+			file.Abort()
+		}
+	}()
+	for rec := range j.groups {
+		err := w.ctx.Err()
+		if err == nil && file == nil {
+			file, err = pqfile.NewWriter(w.schema, rec, pqfile.WriteOptions{Bloom: w.bloom})
+		}
+		if err == nil {
+			err = file.Write(rec)
+		}
+		rec.Release()
+		if err != nil {
+			return err
+		}
+	}
+	enc, err := file.Close()
+	file = nil
 	if err != nil {
 		return err
 	}
 	sum, tail := sha256.Sum256(enc.Body), sha256.Sum256(enc.Body[enc.Tail:])
-	f := File{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(enc.Body)), Rows: rows}
+	f := File{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(enc.Body))}
+	for _, n := range enc.Groups {
+		f.Rows += n
+	}
 	f.Path = dataPath(f.SHA256, 1)
+	select {
+	case <-j.scanned:
+	case <-w.ctx.Done():
+		return w.ctx.Err()
+	}
 	if err := w.d.putFile(w.ctx, f, enc.Body); err != nil {
 		return err
 	}
-	w.files = append(w.files, draft{File: f, stats: stats, tags: map[string]string{
+	j.draft = draft{File: f, stats: j.stats, tags: map[string]string{
 		tagGroups: formatGroups(enc.Groups),
 		tagTail:   fmt.Sprintf("%d:%x", enc.Tail, tail),
-	}})
+	}}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.done.Files++
 	w.done.Bytes += f.Size
-	w.report()
 	return nil
+}
+
+// fail keeps the first error and stops everything. What is wrong with the rows
+// is worth more than what follows from it.
+func (w *appender) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, mismatch := err.(*SchemaError); w.err == nil || mismatch {
+		w.err = err
+	}
+	w.cancel()
+}
+
+func (w *appender) failure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		return w.err
+	}
+	return w.ctx.Err()
 }
 
 func (w *appender) finish() error {
 	if err := w.chunks.Flush(w.group); err != nil {
+		w.wait()
+		return w.failure()
+	}
+	w.endFile()
+	w.wait()
+	if err := w.failure(); err != nil {
 		return err
 	}
-	if w.file != nil {
-		return w.endFile()
+	for _, j := range w.jobs {
+		w.files = append(w.files, j.draft)
 	}
+	w.report()
 	return nil
 }
 
-func (w *appender) close() {
-	w.chunks.Release()
-	if w.file != nil {
-		w.file.Abort()
+// wait ends the goroutines.
+func (w *appender) wait() {
+	if w.open != nil {
+		close(w.open.groups)
+		w.open = nil
 	}
+	if w.scans != nil {
+		close(w.scans)
+		if !w.started {
+			for range w.scans {
+			}
+		}
+		w.scans = nil
+	}
+	w.work.Wait()
+}
+
+func (w *appender) close() {
+	w.cancel()
+	w.wait()
+	w.chunks.Release()
 }
 
 func (w *appender) report() {
 	if w.progress != nil {
-		w.progress(w.done)
+		w.mu.Lock()
+		done := w.done
+		w.mu.Unlock()
+		w.progress(done)
 	}
 }
 

@@ -3,11 +3,13 @@ package dataset
 import (
 	"context"
 	"fmt"
+
+	"github.com/millwright-ml/millwright/dataset/internal/pqfile"
 )
 
 // SetLayout makes files small enough for tests to have several.
 func (c *Catalog) SetLayout(groupRows, groupBytes, fileBytes int64) {
-	c.layout = layout{groupRows: groupRows, groupBytes: groupBytes, fileBytes: fileBytes}
+	c.layout = layout{groupRows: groupRows, groupBytes: groupBytes, fileBytes: fileBytes, fragments: pqfile.CutOptions{Mean: 64, Min: 16, Max: 256}}
 }
 
 // ReplaceAll commits a version with one file that is only claimed to be there.

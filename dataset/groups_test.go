@@ -25,7 +25,7 @@ import (
 // parted is a dataset of rows of every type in many files and row groups.
 func parted(t testing.TB, s blob.Store, mem memory.Allocator, rows int) *dataset.Version {
 	c := dataset.New(s, &dataset.Options{Allocator: mem})
-	c.SetLayout(100, 1<<20, 8<<10)
+	c.SetLayout(100, 1<<20, 32<<10)
 	d, err := c.Create(context.Background(), "all", everyType, nil)
 	require.NoError(t, err)
 	v, err := d.Append(context.Background(), reader(t, everyRecord(t, memory.DefaultAllocator, 0, rows)), nil)

@@ -107,6 +107,9 @@ func (b *Branch) write(ctx context.Context, tip *snapshot, rr array.RecordReader
 		return nil, nil, err
 	}
 	defer w.close()
+	if err := w.key(opts.Key); err != nil {
+		return nil, nil, err
+	}
 	for rr.Next() {
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err

@@ -203,6 +203,9 @@ func (b *Branch) writeRest(ctx context.Context, out *rewrite, part *Version, whe
 		return err
 	}
 	defer w.close()
+	if err := w.key(opts.Key); err != nil {
+		return err
+	}
 	columns := make([]int, len(part.schema.Fields()))
 	for i := range columns {
 		columns[i] = i

@@ -31,6 +31,13 @@ type CommitOptions struct {
 	// commits.
 	App        string
 	AppVersion int64
+	// Key names the columns that tell the rows apart. With it files are cut where
+	// the keys say so and not by size, at 32768 rows on average: rows that were
+	// stored before, in the same order, make the same files again wherever rows were
+	// inserted, changed or deleted among them, and files that the store has are not
+	// written twice. Columns of a key that are neither sorted nor repetitive get a
+	// Bloom filter. The default is none. Operations that bring no rows ignore it.
+	Key []string
 	// Tags are kept with the version. At most 100, keys of up to 250 bytes and
 	// values of up to 8000; the default is none.
 	Tags map[string]string
@@ -69,6 +76,7 @@ func (o *CommitOptions) validate(subject string) error {
 	text("code image", o.Code.Image, maxMessage)
 	text("app", o.App, maxKey)
 	text("run", o.Run, maxKey)
+	f.Check(len(o.Key) <= maxTags, "the key has %d columns, want at most %d", len(o.Key), maxTags)
 	f.Check(o.AppVersion >= 0, "app version is %d, want at least 0", o.AppVersion)
 	f.Check(o.App != "" || o.AppVersion == 0, "app version %d without an app", o.AppVersion)
 	f.Check(len(o.Tags) <= maxTags, "%d tags, want at most %d", len(o.Tags), maxTags)

@@ -36,7 +36,7 @@ func (c *Chunker) Add(rec arrow.RecordBatch, emit func(arrow.RecordBatch) error)
 		// bits grows with the number of rows, so the first count that does not
 		// fit is found by halving.
 		fit := int64(sort.Search(int(room), func(i int) bool {
-			return c.bits+bits(rec, from, from+int64(i)+1) > c.maxBits
+			return c.bits+batchBits(rec, from, from+int64(i)+1) > c.maxBits
 		}))
 		if c.rows+fit == 0 {
 			fit = 1
@@ -44,7 +44,7 @@ func (c *Chunker) Add(rec arrow.RecordBatch, emit func(arrow.RecordBatch) error)
 		if fit > 0 {
 			c.parts = append(c.parts, rec.NewSlice(from, from+fit))
 			c.rows += fit
-			c.bits += bits(rec, from, from+fit)
+			c.bits += batchBits(rec, from, from+fit)
 			from += fit
 		}
 		if fit < left {
@@ -128,9 +128,9 @@ func (c *Chunker) join() (arrow.RecordBatch, error) {
 	return array.NewRecordBatch(c.schema, cols, c.rows), nil
 }
 
-// bits is the Arrow size of rows [i, j) without their validity, in bits so that
+// batchBits is the Arrow size of rows [i, j) without their validity, in bits so that
 // it adds up exactly over any cut.
-func bits(rec arrow.RecordBatch, i, j int64) (n int64) {
+func batchBits(rec arrow.RecordBatch, i, j int64) (n int64) {
 	for _, col := range rec.Columns() {
 		n += arrayBits(col, i, j)
 	}
@@ -168,3 +168,6 @@ func listBits(a *array.List, i, j int64) int64 {
 	_, to := a.ValueOffsets(int(j - 1))
 	return 32*(j-i) + arrayBits(a.ListValues(), from, to)
 }
+
+// ArrowBytes is the size of a batch as NewChunker counts it.
+func ArrowBytes(rec arrow.RecordBatch) int64 { return batchBits(rec, 0, rec.NumRows()) / 8 }

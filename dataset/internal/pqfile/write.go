@@ -23,6 +23,10 @@ const createdBy = "Millwright dataset format 1"
 // the encodings of a file.
 const sampleRows = 4096
 
+// pageBytes is the size of a page before compression: small enough for the page
+// index to rule rows out, large enough for compression.
+const pageBytes = 256 << 10
+
 // WriteOptions describe a file.
 type WriteOptions struct {
 	// Bloom are the top-level columns that get a Bloom filter in each row group,
@@ -139,6 +143,7 @@ func properties(schema *arrow.Schema, first arrow.RecordBatch, o WriteOptions) (
 		parquet.WithDictionaryDefault(false),
 		parquet.WithStats(true),
 		parquet.WithPageIndexEnabled(true),
+		parquet.WithDataPageSize(pageBytes),
 	}
 	leaves, err := pqarrow.ToParquet(schema, nil, pqarrow.DefaultWriterProps())
 	if err != nil {
