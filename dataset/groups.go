@@ -64,7 +64,7 @@ func (d *Dataset) groupsOf(ctx context.Context, f *dataFile) ([]int64, error) {
 	if rows, ok := parseGroups(f.tags[tagGroups], f.Rows); ok {
 		return rows, nil
 	}
-	file, _, err := d.openWhole(ctx, f, nil)
+	file, _, err := d.openWhole(ctx, f)
 	if err != nil {
 		return nil, err
 	}

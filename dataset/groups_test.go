@@ -3,7 +3,6 @@ package dataset_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"math/rand/v2"
@@ -316,24 +315,4 @@ func TestColumnsThatCameLaterAreNull(t *testing.T) {
 		rr, err := v.Read(ctx, &dataset.ReadOptions{Where: e, Columns: []string{"id"}})
 		require.Equal(t, want, ids(t, rr, err), text)
 	}
-}
-
-type mapCache struct{ hits, misses atomic.Int64 }
-
-func (c *mapCache) File(ctx context.Context, sha string, size int64, fetch func(context.Context) ([]byte, error)) ([]byte, error) {
-	c.misses.Add(1)
-	data, err := fetch(ctx)
-	if err == nil && (int64(len(data)) != size || len(sha) != 64) {
-		err = fmt.Errorf("%s has %d bytes, not %d", sha, len(data), size)
-	}
-	return data, err
-}
-
-func TestCacheGetsWholeCheckedFiles(t *testing.T) {
-	t.Parallel()
-	v := parted(t, &blob.Mem{}, memory.DefaultAllocator, 500)
-	c := &mapCache{}
-	rr, err := v.Read(context.Background(), &dataset.ReadOptions{Columns: []string{"id"}, Where: filter.Lt("id", 100), Cache: c})
-	require.Len(t, ids(t, rr, err), 100)
-	require.EqualValues(t, 1, c.misses.Load())
 }

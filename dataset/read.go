@@ -34,21 +34,10 @@ type ReadOptions struct {
 	// Prefetch is how many bytes of files are fetched ahead of the reader. The
 	// default is 128 MiB; one file, or the wanted part of it, is always allowed.
 	Prefetch int64
-	// Cache keeps the files that are read. The default is none.
-	Cache Cache
 
 	// except delivers the rows that do not match Where: for which it is false or
 	// null. Nothing is skipped then.
 	except bool
-}
-
-// Cache keeps data files between reads. Files are immutable, so a cache may be
-// shared by processes. It is safe for concurrent use.
-type Cache interface {
-	// File returns the bytes of the file with the SHA-256, in hex, and size. What
-	// is not there is fetched: fetch returns bytes that are checked. The bytes
-	// returned stay valid until ctx ends, and are not changed.
-	File(ctx context.Context, sha256 string, size int64, fetch func(context.Context) ([]byte, error)) ([]byte, error)
 }
 
 // Read returns the rows of the version in the order in which they were
@@ -90,7 +79,6 @@ type readPlan struct {
 	except   bool
 	batch    int64
 	prefetch int64
-	cache    Cache
 }
 
 // run is a part of one file: row groups in a row.
@@ -104,7 +92,7 @@ func newPlan(v *Version, opts *ReadOptions) (*readPlan, errs.Faults) {
 	if opts == nil {
 		opts = &ReadOptions{}
 	}
-	p := &readPlan{v: v, schema: v.schema, batch: defaultBatchRows, prefetch: defaultPrefetch, cache: opts.Cache, except: opts.except}
+	p := &readPlan{v: v, schema: v.schema, batch: defaultBatchRows, prefetch: defaultPrefetch, except: opts.except}
 	f.Check(opts.BatchRows >= 0, "batch rows are %d, want at least 0", opts.BatchRows)
 	if opts.BatchRows > 0 {
 		p.batch = int64(opts.BatchRows)

@@ -60,7 +60,7 @@ func (p *readPlan) cost(r run) int64 {
 // wholeFile tells whether all bytes of the file are wanted, or must be fetched
 // to check one.
 func (p *readPlan) wholeFile(r run, groups int) bool {
-	return !r.file.own() || p.cache != nil || p.all && p.bound == nil && (r.groups == nil || len(r.groups) == groups)
+	return !r.file.own() || p.all && p.bound == nil && (r.groups == nil || len(r.groups) == groups)
 }
 
 // load fetches and checks what the plan wants of a run.
@@ -75,7 +75,7 @@ func (p *readPlan) load(ctx context.Context, r run) (*loaded, error) {
 	var err error
 	if whole {
 		var body []byte
-		if out.file, body, err = d.openWhole(ctx, f, p.cache); err == nil {
+		if out.file, body, err = d.openWhole(ctx, f); err == nil {
 			out.parts = []pqfile.Segment{{Off: 0, Data: body}}
 		}
 	} else {
@@ -204,15 +204,8 @@ func (d *Dataset) openTail(ctx context.Context, f *dataFile) (*pqfile.File, erro
 }
 
 // openWhole reads and checks a whole file.
-func (d *Dataset) openWhole(ctx context.Context, f *dataFile, cache Cache) (*pqfile.File, []byte, error) {
-	fetch := func(ctx context.Context) ([]byte, error) { return d.readFile(ctx, f.File) }
-	var body []byte
-	var err error
-	if cache != nil && f.SHA256 != "" {
-		body, err = cache.File(ctx, f.SHA256, f.Size, fetch)
-	} else {
-		body, err = fetch(ctx)
-	}
+func (d *Dataset) openWhole(ctx context.Context, f *dataFile) (*pqfile.File, []byte, error) {
+	body, err := d.readFile(ctx, f.File)
 	if err != nil {
 		return nil, nil, err
 	}
