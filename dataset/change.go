@@ -100,12 +100,15 @@ func (b *Branch) commit(ctx context.Context, opts *CommitOptions, plan planFunc)
 	defer leave()
 	w := &committer{b: b, opts: opts, txnID: newID()}
 	head := b.log.known()
+	var began time.Time
 	for attempt := 0; ; attempt++ {
 		if attempt > 0 {
-			if err := pause(ctx, min(attempt, 10)); err != nil {
+			// The longer an attempt takes, the longer is the queue before this store.
+			if err := wait(ctx, min(attempt, 10), time.Since(began)); err != nil {
 				return nil, err
 			}
 		}
+		began = time.Now()
 		if head == nil || attempt > 0 {
 			if head, err = b.log.latest(ctx); err != nil && (b.isMain() || !notThere(err)) {
 				return nil, err

@@ -129,10 +129,16 @@ func retry(ctx context.Context, call func() error) error {
 	}
 }
 
-// pause waits a few random milliseconds, more after each attempt, so that
-// racing writers part.
+// pause waits a few random milliseconds, more after each attempt.
 func pause(ctx context.Context, attempt int) error {
-	t := time.NewTimer(time.Duration(1+rand.IntN(4*attempt)) * time.Millisecond)
+	return wait(ctx, attempt, 4*time.Millisecond)
+}
+
+// wait waits a random time, longer after each attempt and the longer one takes,
+// so that racing writers part.
+func wait(ctx context.Context, attempt int, took time.Duration) error {
+	most := time.Duration(attempt) * min(max(took, 2*time.Millisecond), time.Second)
+	t := time.NewTimer(time.Millisecond + rand.N(most))
 	defer t.Stop()
 	select {
 	case <-t.C:
