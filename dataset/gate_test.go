@@ -208,14 +208,17 @@ func TestEveryTypeCanBeChecked(t *testing.T) {
 	for _, f := range everyType.Fields() {
 		loose := profile.Unique(f.Name)
 		loose.Share = 1
-		list = append(list, loose, profile.OfType(f.Name, f.Type.String()), profile.Nulls(f.Name, 0.2))
+		list = append(list, profile.OfType(f.Name, f.Type.String()), profile.Nulls(f.Name, 0.2))
+		if !arrow.IsNested(f.Type.ID()) {
+			list = append(list, loose)
+		}
 	}
 	for _, name := range []string{"bool", "i8", "i16", "i32", "f32", "f64", "day", "at", "money"} {
 		loose := profile.Range(name, -1e18, 1e18)
 		loose.Share = 0.1 // NaN and an infinity.
 		list = append(list, loose)
 	}
-	list = append(list, profile.OneOf("bool", "true", "false"), profile.Unique("id", "text", "pair"), profile.Match("text", "^größe-[0-9]$"))
+	list = append(list, profile.OneOf("bool", "true", "false"), profile.Unique("id", "text", "bytes"), profile.Match("text", "^größe-[0-9]$"))
 	v, err := d.Append(ctx, reader(t, everyRecord(t, memory.DefaultAllocator, 0, 500)), &dataset.CommitOptions{Expect: list})
 	require.NoError(t, err)
 	again, err := v.Check(ctx, list)

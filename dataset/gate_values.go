@@ -22,6 +22,8 @@ func checkFields(schema *arrow.Schema) []profile.Field {
 			fields[i].Class = profile.Text
 		case arrow.DATE32, arrow.TIMESTAMP:
 			fields[i].Class = profile.Time
+		case arrow.LIST, arrow.MAP, arrow.STRUCT:
+			fields[i].Class = profile.Nested
 		}
 	}
 	return fields
@@ -92,8 +94,6 @@ func valuesOf(a arrow.Array) profile.Values {
 		v.Key = func(i int, to []byte) []byte { return append(to, a.Value(i)...) }
 	case *array.Binary:
 		v.Key = func(i int, to []byte) []byte { return append(to, a.Value(i)...) }
-	default:
-		v.Key = func(i int, to []byte) []byte { return append(to, a.ValueStr(i)...) }
 	}
 	return v
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/stretchr/testify/require"
 
@@ -227,8 +228,34 @@ func drain(name string, data []byte, o *ingest.Options) error {
 	if err != nil {
 		return err
 	}
-	_, err = rows(r)
-	return err
+	defer r.Release()
+	for r.Next() {
+		for _, c := range r.Record().Columns() {
+			touch(c)
+		}
+	}
+	return r.Err()
+}
+
+// touch looks at every value; v15 panics when it prints an infinity in a list.
+func touch(a arrow.Array) {
+	switch a := a.(type) {
+	case *array.List:
+		for i := range a.Len() {
+			from, to := a.ValueOffsets(i)
+			part := array.NewSlice(a.ListValues(), from, to)
+			touch(part)
+			part.Release()
+		}
+	case *array.Struct:
+		for i := range a.NumField() {
+			touch(a.Field(i))
+		}
+	default:
+		for i := range a.Len() {
+			_ = a.ValueStr(i)
+		}
+	}
 }
 
 func TestDamagedFilesAreErrors(t *testing.T) {

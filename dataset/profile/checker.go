@@ -19,8 +19,9 @@ type Class string
 const (
 	Number Class = "number" // Also booleans, as 0 and 1.
 	Text   Class = "text"
-	Time   Class = "time"  // As Unix seconds.
-	Other  Class = "other" // Binary and nested values.
+	Time   Class = "time"   // As Unix seconds.
+	Other  Class = "other"  // Binary values.
+	Nested Class = "nested" // Lists, maps and structs: their type and their nulls are checked.
 )
 
 // Field is one column of the rows to check.
@@ -164,6 +165,9 @@ func (c *Checker) bind(e Expectation, what string, f *errs.Faults) *rule {
 			r.wrong = fmt.Sprintf("the column is %s", field.Type)
 		}
 	case CheckUnique:
+		for _, at := range r.columns {
+			f.Check(c.fields[at].Class != Nested, "%s: column %q is %s, which such a check cannot take", what, c.fields[at].Name, c.fields[at].Type)
+		}
 		r.keys = &keySet{limit: c.o.MaxKeys}
 	case CheckMatch:
 		needs(Text)

@@ -118,7 +118,7 @@ var table = &archtest.Table{
 			Link: arrow,
 		},
 		"dataset/ingest": {
-			Own: []string{"dataset/internal/arrowcross", "dataset/internal/pqfile"}, Link: arrow,
+			Own: []string{"dataset/internal/arrowcross", "dataset/internal/ipccheck", "dataset/internal/pqfile"}, Link: arrow,
 		},
 		"dataset/iceberg": {Own: []string{"dataset", "dataset/blob"}, Link: arrow},
 		"dataset/loader":  {Own: []string{"dataset", "dataset/filter"}, Link: arrow},
@@ -136,7 +136,8 @@ var table = &archtest.Table{
 		"dataset/internal/checkpoint": {
 			Own: []string{"dataset/internal/delta", "dataset/internal/pqfile"}, Link: slices.Concat(arrow15, parquet18),
 		},
-		"dataset/internal/pqfile":  {Link: parquet18},
+		"dataset/internal/ipccheck": {},
+		"dataset/internal/pqfile":  {Own: []string{"dataset/internal/ipccheck"}, Link: parquet18},
 		"dataset/internal/scan":    {Own: []string{"dataset/profile"}, Link: arrow18},
 		"dataset/internal/rowsort": {Link: slices.Concat(arrow15, []string{"github.com/klauspost/cpuid/v2", "github.com/zeebo/xxh3"})},
 

@@ -51,6 +51,9 @@ func NewReader(ctx context.Context, r parquet.ReaderAtSeeker, opts ReadOptions) 
 			if err := checkChunks(pf, r); err != nil {
 				return err
 			}
+			if err := checkOrigin(pf); err != nil {
+				return err
+			}
 		}
 		fr, err := pqarrow.NewFileReader(pf, pqarrow.ArrowReadProperties{Parallel: opts.Trusted, BatchSize: opts.BatchRows}, scratch{opts.Mem})
 		if err != nil {
