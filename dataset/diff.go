@@ -3,6 +3,7 @@ package dataset
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -69,6 +70,9 @@ type Diff struct {
 	// Columns are the columns that changed: those of To in its order, then those
 	// that it lost.
 	Columns []ColumnChange
+	// Properties are the table properties that changed, by name: those of Create,
+	// and the expectations.
+	Properties []PropertyChange
 	// Added and Removed are the files that only To or only From has, by their
 	// content.
 	Added, Removed []File
@@ -91,6 +95,14 @@ type ColumnChange struct {
 	Before, After *arrow.Field
 }
 
+// PropertyChange is what happened to one table property. Before is "" for one
+// that was Added, After for one that was Removed.
+type PropertyChange struct {
+	Name          string
+	Kind          ChangeKind
+	Before, After string
+}
+
 // ColumnStatistics are the summaries of a column in both versions. One is nil
 // when the version does not have the column, or no summary of it.
 type ColumnStatistics struct {
@@ -98,9 +110,9 @@ type ColumnStatistics struct {
 	Before, After *profile.Column
 }
 
-// Diff compares two versions by their schemas and files; rows and statistics
-// are fetched when they are asked for. The versions may be of any branch, and
-// of another dataset too.
+// Diff compares two versions by their schemas, properties and files; rows and
+// statistics are fetched when they are asked for. The versions may be of any
+// branch, and of another dataset too.
 func (d *Dataset) Diff(ctx context.Context, from, to *Version, opts *DiffOptions) (*Diff, error) {
 	if from == nil || to == nil {
 		return nil, fmt.Errorf("dataset: diff of %q: a version is nil: %w", d.name, ErrInvalid)
@@ -118,6 +130,7 @@ func (d *Dataset) Diff(ctx context.Context, from, to *Version, opts *DiffOptions
 	var f errs.Faults
 	f.Check(o.BatchRows > 0, "batch rows are %d, want at least 1", o.BatchRows)
 	f.Check(o.Memory >= leastSortMemory, "memory is %d bytes, want at least %d", o.Memory, leastSortMemory)
+	out.Properties = propertyChanges(from.snap.metaData.Configuration, to.snap.metaData.Configuration)
 	out.schema, out.faults = unionSchema(from.Schema(), to.Schema())
 	for _, name := range slices.Concat(o.Key, o.Columns) {
 		f.Check(len(out.schema.FieldIndices(name)) == 1, "there is no column %q", name)
@@ -142,9 +155,9 @@ func (d *Diff) subject() string {
 	return fmt.Sprintf("dataset: diff of %s and %s", refOf(d.From), refOf(d.To))
 }
 
-// Empty tells whether both versions have the same columns and files.
+// Empty tells whether both versions have the same columns, properties and files.
 func (d *Diff) Empty() bool {
-	return len(d.Columns) == 0 && len(d.Added) == 0 && len(d.Removed) == 0
+	return len(d.Columns) == 0 && len(d.Properties) == 0 && len(d.Added) == 0 && len(d.Removed) == 0
 }
 
 // Statistics gives the summaries of the columns of both versions, side by side;
@@ -188,6 +201,23 @@ func columnChanges(from, to *arrow.Schema) []ColumnChange {
 	for _, before := range from.Fields() {
 		if _, ok := field(to, before.Name); !ok {
 			out = append(out, ColumnChange{Name: before.Name, Kind: Removed, Before: &before})
+		}
+	}
+	return out
+}
+
+func propertyChanges(from, to map[string]string) []PropertyChange {
+	var out []PropertyChange
+	for _, name := range slices.Sorted(maps.Keys(joinedKeys(from, to))) {
+		before, had := from[name]
+		after, has := to[name]
+		switch {
+		case !had:
+			out = append(out, PropertyChange{name, Added, "", after})
+		case !has:
+			out = append(out, PropertyChange{name, Removed, before, ""})
+		case before != after:
+			out = append(out, PropertyChange{name, Changed, before, after})
 		}
 	}
 	return out

@@ -191,8 +191,8 @@ func encodeExpectations(f *errs.Faults, schema *arrow.Schema, list []profile.Exp
 // commit whose rows fail is refused with a *ValidationError. An empty list ends
 // that. Rows that are there already are not looked at; see Version.Check.
 //
-// What other engines append is not checked, nor is what a Merge brings: its rows
-// came by a commit of their own.
+// What other engines append is not checked. What a Merge brings is held against
+// the expectations of the branch that takes it.
 func (b *Branch) SetExpectations(ctx context.Context, list []profile.Expectation, opts *CommitOptions) (*Version, error) {
 	return b.operate(ctx, "set the expectations of", opts, func(opts *CommitOptions) (*Version, error) {
 		tip, done, err := b.ready(ctx, opts)

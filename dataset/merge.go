@@ -25,11 +25,15 @@ var errMoved = errors.New("the branch moved")
 // newest common ancestor.
 //
 // When the branch did not change since then, it simply gets the content of from.
-// Otherwise columns are merged by name and rows by file: files that one side
-// added or removed are added or removed. With a Key, rows that both sides added
-// or changed are found and merged one by one, and files that both sides replaced
-// are joined row by row into new ones, sorted by the key. What does not go
-// together is a *MergeConflict, and nothing is committed.
+// Otherwise columns and properties are merged by name, and rows by file: files
+// that one side added or removed are added or removed. With a Key, rows that
+// both sides added or changed are found and merged one by one, and files that
+// both sides replaced are joined row by row into new ones, sorted by the key.
+// What does not go together is a *MergeConflict, and nothing is committed.
+//
+// The rows that come in are held against the expectations of this branch, and
+// against those of Commit: a branch may take what it likes, and main only what
+// it expects. A merge that fails them is a *ValidationError.
 //
 // When the branch has all changes of from already, its newest version is
 // returned and no new one is made.
@@ -51,6 +55,9 @@ func (b *Branch) Merge(ctx context.Context, from *Version, opts *MergeOptions) (
 	}
 	if commit.Message == "" {
 		commit.Message = fmt.Sprintf("merge %s into %s", refOf(from), b.name)
+	}
+	if !commit.Where.IsZero() {
+		return nil, fmt.Errorf("%s: Commit.Where is for Overwrite: a merge takes whole versions: %w", subject, ErrInvalid)
 	}
 	if err := commit.validate(subject); err != nil {
 		return nil, err
@@ -147,7 +154,7 @@ func (m *merger) change(ctx context.Context) (*change, error) {
 		if meta := m.theirs.snap.metaData; !sameMetaData(m.ours.snap.metaData, meta) {
 			ch.metaData = reidentified(meta, m.ours.snap.metaData)
 		}
-		return ch, nil
+		return ch, m.audit(ctx, ch, newTo(m.ours.snap, m.theirs.snap.files), m.theirs.schema)
 	}
 	merged, err := m.metaData(ch)
 	if err != nil {
@@ -177,7 +184,7 @@ func (m *merger) change(ctx context.Context) (*change, error) {
 		}
 		ch.adds = append(ch.adds, a)
 	}
-	return ch, nil
+	return ch, m.audit(ctx, ch, plan.add, merged)
 }
 
 // into is the change of files that makes one state of another. A file that stays
@@ -309,6 +316,11 @@ func (m *merger) rewrite(ctx context.Context, ch *change, codec *rowsort.Codec, 
 		return err
 	}
 	defer w.close()
+	g, err := m.gate(ctx, ch)
+	if err != nil {
+		return err
+	}
+	checked := m.gateColumns(codec.Schema())
 	walk, err := newThreeWay(codec, sides)
 	if err != nil {
 		return err
@@ -316,13 +328,19 @@ func (m *merger) rewrite(ctx context.Context, ch *change, codec *rowsort.Codec, 
 	defer func() { err = errors.Join(err, walk.close()) }()
 	rows := codec.NewBuilder(d.catalog.mem)
 	defer rows.Release()
-	if err := walk.write(ctx, rows, m.o, func(rec arrow.Record) error { return w.add(rec, columns) }); err != nil {
+	err = walk.write(ctx, rows, m.o, func(rec arrow.Record) error {
+		g.add(rec, checked)
+		return w.add(rec, columns)
+	})
+	if err != nil {
 		return err
 	}
 	if err := w.finish(); err != nil {
 		return err
 	}
 	ch.adds = w.files
-	ch.record, err = recordOf(w)
-	return err
+	if ch.record, err = recordOf(w); err != nil {
+		return err
+	}
+	return g.finish(w.scan.Profile(), ch.record)
 }
