@@ -106,64 +106,6 @@ func (p *readPlan) decodeColumns(ctx context.Context, l *loaded, group int, mask
 	return nil
 }
 
-// fit gives the values the type that the table has for them. It takes over a.
-func (p *readPlan) fit(ctx context.Context, f arrow.Field, a arrow18.Array) (arrow18.Array, error) {
-	have, err := arrowcross.Type15(a.DataType())
-	if err == nil && arrowcross.Same(have, f.Type) {
-		return a, nil
-	}
-	want, err := arrowcross.Type18(f.Type)
-	if err != nil {
-		return a, err
-	}
-	if !fits(a.DataType(), want) {
-		return a, fmt.Errorf("column %q is %s in the file and %s in the table: %w", f.Name, a.DataType(), f.Type, ErrInvalid)
-	}
-	cast, err := compute.CastArray(compute.WithAllocator(ctx, p.v.dataset.catalog.mem), a, compute.SafeCastOptions(want))
-	if err != nil {
-		return a, fmt.Errorf("column %q: %w: %w", f.Name, err, ErrInvalid)
-	}
-	a.Release()
-	return cast, nil
-}
-
-// fits tells whether every value of one type is a value of the other, or
-// else an error: what a column was before the schema grew, and what other
-// writers store.
-func fits(from, to arrow18.DataType) bool {
-	switch to.ID() {
-	case arrow18.INT16, arrow18.INT32, arrow18.INT64:
-		return arrow18.IsSignedInteger(from.ID()) && from.(arrow18.FixedWidthDataType).BitWidth() < to.(arrow18.FixedWidthDataType).BitWidth()
-	case arrow18.FLOAT64:
-		return from.ID() == arrow18.FLOAT32 || arrow18.IsSignedInteger(from.ID()) && from.ID() != arrow18.INT64
-	case arrow18.DECIMAL128:
-		f, ok := from.(*arrow18.Decimal128Type)
-		t := to.(*arrow18.Decimal128Type)
-		return ok && f.Scale <= t.Scale && f.Precision-f.Scale <= t.Precision-t.Scale
-	case arrow18.STRING:
-		return from.ID() == arrow18.LARGE_STRING || from.ID() == arrow18.STRING_VIEW || isDictionaryOf(from, arrow18.STRING, arrow18.LARGE_STRING)
-	case arrow18.BINARY:
-		return from.ID() == arrow18.LARGE_BINARY || from.ID() == arrow18.BINARY_VIEW || isDictionaryOf(from, arrow18.BINARY, arrow18.LARGE_BINARY)
-	case arrow18.TIMESTAMP:
-		f, ok := from.(*arrow18.TimestampType)
-		return ok && f.TimeZone != ""
-	}
-	return false
-}
-
-func isDictionaryOf(t arrow18.DataType, ids ...arrow18.Type) bool {
-	d, ok := t.(*arrow18.DictionaryType)
-	if !ok {
-		return false
-	}
-	for _, id := range ids {
-		if d.ValueType.ID() == id {
-			return true
-		}
-	}
-	return false
-}
-
 // match finds the rows that Where asks for among those of within.
 func (p *readPlan) match(cols []arrow18.Array, rows int64, within *filter.Mask) (*filter.Mask, error) {
 	schema := arrow.NewSchema(p.fields[:p.tested], nil)

@@ -25,6 +25,7 @@ type Scanner struct {
 	columns []column
 	rows    int64 // Of the append so far.
 	file    int64 // Rows of the file so far.
+	texts   profile.TextCounter
 }
 
 type column struct {
@@ -70,7 +71,7 @@ func (s *Scanner) Add(rec arrow.RecordBatch) (faults []string) {
 			continue
 		}
 		c.nulls += int64(a.NullN())
-		c.add(a)
+		c.add(a, &s.texts)
 	}
 	s.rows += rec.NumRows()
 	s.file += rec.NumRows()

@@ -3,6 +3,8 @@ package scan
 import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/millwright-ml/millwright/dataset/profile"
 )
 
 // profiled tells which types have a column in the profile. Binary and nested
@@ -17,7 +19,7 @@ func profiled(t arrow.DataType) bool {
 }
 
 // add feeds the values of one batch to the profile and the bounds.
-func (c *column) add(a arrow.Array) {
+func (c *column) add(a arrow.Array, texts *profile.TextCounter) {
 	switch a := a.(type) {
 	case *array.Boolean:
 		b, _ := c.bounds.(*boolBounds)
@@ -65,18 +67,7 @@ func (c *column) add(a arrow.Array) {
 			}
 		}
 	case *array.String:
-		b, _ := c.bounds.(*textBounds)
-		for i := range a.Len() {
-			if a.IsNull(i) {
-				c.summary.AddNull()
-				continue
-			}
-			v := a.Value(i)
-			c.summary.AddString(v)
-			if b != nil {
-				b.add(v)
-			}
-		}
+		c.addTexts(a, texts)
 	}
 }
 
@@ -84,23 +75,57 @@ type number interface {
 	~int8 | ~int16 | ~int32 | ~int64 | ~float32 | ~float64
 }
 
+// block is how many values are handed to the profile at once.
+const block = 1024
+
 // numbers profiles v * mul / div, which is how times become Unix seconds.
 func numbers[T number](c *column, a arrow.Array, values []T, mul, div float64) {
-	b, _ := c.bounds.(*numberBounds[T])
-	nulls := a.NullN() > 0
-	lo, hi, seen, nan := T(0), T(0), false, false
-	if b != nil {
-		lo, hi, seen, nan = b.lo, b.hi, b.seen, b.nan
-	}
-	for i, v := range values {
-		if nulls && a.IsNull(i) {
-			c.summary.AddNull()
-			continue
+	if nulls := a.NullN(); nulls > 0 {
+		c.summary.AddNulls(uint64(nulls))
+		if nulls == len(values) {
+			return
 		}
-		c.summary.AddFloat(float64(v) * mul / div)
+	}
+	b, _ := c.bounds.(*numberBounds[T])
+	var valid [block]T
+	var floats [block]float64
+	nulls := a.NullN() > 0
+	for from := 0; from < len(values); from += block {
+		part := values[from:min(from+block, len(values))]
+		if nulls {
+			n := 0
+			for i, v := range part {
+				valid[n] = v
+				if a.IsValid(from + i) {
+					n++
+				}
+			}
+			part = valid[:n]
+		}
+		switch {
+		case mul == 1 && div == 1:
+			for i, v := range part {
+				floats[i] = float64(v)
+			}
+		default:
+			for i, v := range part {
+				floats[i] = float64(v) * mul / div
+			}
+		}
+		c.summary.AddFloats(floats[:len(part)])
+		if b != nil {
+			b.add(part)
+		}
+	}
+}
+
+// add widens the bounds to some values.
+func (b *numberBounds[T]) add(values []T) {
+	lo, hi, seen := b.lo, b.hi, b.seen
+	for _, v := range values {
 		switch {
 		case v != v:
-			nan = true
+			b.nan = true
 		case !seen:
 			lo, hi, seen = v, v, true
 		case v < lo:
@@ -109,7 +134,37 @@ func numbers[T number](c *column, a arrow.Array, values []T, mul, div float64) {
 			hi = v
 		}
 	}
-	if b != nil {
-		b.lo, b.hi, b.seen, b.nan = lo, hi, seen, nan
+	b.lo, b.hi, b.seen = lo, hi, seen
+}
+
+// addTexts profiles the texts that are not null, where they lie.
+func (c *column) addTexts(a *array.String, texts *profile.TextCounter) {
+	value := a.Value
+	n := a.Len()
+	if nulls := a.NullN(); nulls > 0 {
+		c.summary.AddNulls(uint64(nulls))
+		at := make([]int32, 0, n-nulls)
+		for i := range n {
+			if a.IsValid(i) {
+				at = append(at, int32(i))
+			}
+		}
+		n, value = len(at), func(i int) string { return a.Value(int(at[i])) }
 	}
+	texts.Add(c.summary, n, value)
+	b, _ := c.bounds.(*textBounds)
+	if b == nil || n == 0 {
+		return
+	}
+	lo, hi := value(0), value(0)
+	for i := 1; i < n; i++ {
+		switch v := value(i); {
+		case v < lo:
+			lo = v
+		case v > hi:
+			hi = v
+		}
+	}
+	b.add(lo)
+	b.add(hi)
 }
