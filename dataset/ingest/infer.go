@@ -127,13 +127,11 @@ type shape struct {
 
 func newShape() *shape { return &shape{scalar: anything} }
 
+// field starts the shape of a name that is new.
 func (s *shape) field(name string) *shape {
-	f := s.fields[name]
-	if f == nil {
-		f = newShape()
-		s.fields[name] = f
-		s.order = append(s.order, name)
-	}
+	f := newShape()
+	s.fields[name] = f
+	s.order = append(s.order, name)
 	return f
 }
 
@@ -158,7 +156,10 @@ func (s *shape) learn(t *jsonText, depth int) (reason string) {
 			if reason != "" {
 				return reason
 			}
-			f := s.field(string(name))
+			f := s.fields[string(name)]
+			if f == nil {
+				f = s.field(string(name))
+			}
 			if !t.take(':') {
 				return "is not JSON"
 			}

@@ -68,12 +68,13 @@ func (o *Options) inferJSON(inputs []*input) (*arrow.Schema, error) {
 	root := newShape()
 	root.fields = map[string]*shape{}
 	rows := 0
+	t := &jsonText{}
 	for _, in := range inputs {
 		for i, line := range lines(in) {
 			if line = bytes.TrimSpace(line); len(line) == 0 {
 				continue
 			}
-			t := &jsonText{data: line}
+			t.data, t.pos = line, 0
 			reason := "is not a JSON object"
 			switch {
 			case t.peek() == '{':
