@@ -77,7 +77,8 @@ type Options struct {
 	// Workers is how many blocks of text are parsed at once. The default is the
 	// number of cores, at most 4.
 	Workers int
-	// Allocator gives the memory of the records. The default is the Go heap.
+	// Allocator gives the memory of the records, but for those of Arrow files,
+	// which are as they were read, on the Go heap. The default is the Go heap.
 	Allocator memory.Allocator
 	// Progress, when set, is called on the goroutine of Next after each record.
 	Progress func(Progress)
