@@ -120,6 +120,7 @@ var table = &archtest.Table{
 		"dataset/ingest": {
 			Own: []string{"dataset/internal/arrowcross", "dataset/internal/ipccheck", "dataset/internal/pqfile"}, Link: arrow,
 		},
+		"dataset/arrow18": {Own: []string{"dataset", "dataset/internal/arrowcross"}, Link: arrow},
 		"dataset/iceberg": {Own: []string{"dataset", "dataset/blob"}, Link: arrow},
 		"dataset/loader":  {Own: []string{"dataset", "dataset/filter"}, Link: arrow},
 		"dataset/feed": {
@@ -137,9 +138,9 @@ var table = &archtest.Table{
 			Own: []string{"dataset/internal/delta", "dataset/internal/pqfile"}, Link: slices.Concat(arrow15, parquet18),
 		},
 		"dataset/internal/ipccheck": {},
-		"dataset/internal/pqfile":  {Own: []string{"dataset/internal/ipccheck"}, Link: parquet18},
-		"dataset/internal/scan":    {Own: []string{"dataset/profile"}, Link: arrow18},
-		"dataset/internal/rowsort": {Link: slices.Concat(arrow15, []string{"github.com/klauspost/cpuid/v2", "github.com/zeebo/xxh3"})},
+		"dataset/internal/pqfile":   {Own: []string{"dataset/internal/ipccheck"}, Link: parquet18},
+		"dataset/internal/scan":     {Own: []string{"dataset/profile"}, Link: arrow18},
+		"dataset/internal/rowsort":  {Link: slices.Concat(arrow15, []string{"github.com/klauspost/cpuid/v2", "github.com/zeebo/xxh3"})},
 
 		"tracking":              {},
 		"tracking/search":       {},
