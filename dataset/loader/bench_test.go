@@ -1,8 +1,12 @@
+//go:build unix
+
 package loader_test
 
 import (
 	"context"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -44,6 +48,14 @@ func features(b *testing.B) *dataset.Version {
 	return v
 }
 
+// cpu is the time that all processors have spent on this process.
+func cpu(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 func BenchmarkEpoch(b *testing.B) {
 	v := features(b)
 	for name, opts := range map[string]*loader.Options{
@@ -57,6 +69,7 @@ func BenchmarkEpoch(b *testing.B) {
 			require.NoError(b, err)
 			b.SetBytes(v.Rows * (13*8 + 4 + 3))
 			b.ReportAllocs()
+			began := cpu(b)
 			for b.Loop() {
 				s, err := l.Shard(loader.Shard{})
 				require.NoError(b, err)
@@ -64,6 +77,7 @@ func BenchmarkEpoch(b *testing.B) {
 					require.NoError(b, err)
 				}
 			}
+			b.ReportMetric(float64(b.N)*float64(v.Rows*(13*8+4+3))/1e6/(cpu(b)-began).Seconds(), "MB/cpu-s")
 		})
 	}
 }

@@ -14,7 +14,7 @@ func Gather(mem memory.Allocator, chunks []arrow.Array, rows [][2]int) (arrow.Ar
 			runs[len(runs)-1].n++
 			continue
 		}
-		runs = append(runs, run{r[0], r[1], 1})
+		runs = append(runs, run{r[1], 1, int32(r[0])})
 	}
 	data := make([]arrow.ArrayData, len(chunks))
 	for i, c := range chunks {

@@ -15,9 +15,9 @@ import (
 // run is n rows of a chunk from row on. Shuffled rows are runs of one; the
 // values of a list are a run whatever the order of the lists is.
 type run struct {
-	chunk int
 	row   int
-	n     int
+	n     int32
+	chunk int32
 }
 
 // gather copies the rows of runs, total in number, out of the chunks of one
@@ -134,21 +134,21 @@ func (g *gatherer) validity(chunks []arrow.ArrayData, runs []run) {
 	clear(out)
 	at := 0
 	for _, r := range runs {
-		source, from := sources[r.chunk], chunks[r.chunk].Offset()+r.row
+		source, from, n := sources[r.chunk], chunks[r.chunk].Offset()+r.row, int(r.n)
 		switch {
 		case source == nil:
-			bitutil.SetBitsTo(out, int64(at), int64(r.n), true)
-		case r.n == 1:
+			bitutil.SetBitsTo(out, int64(at), int64(n), true)
+		case n == 1:
 			if source[from>>3]&(1<<(from&7)) != 0 {
 				out[at>>3] |= 1 << (at & 7)
 			} else {
 				g.nulls++
 			}
 		default:
-			bitutil.CopyBitmap(source, from, r.n, out, at)
-			g.nulls += r.n - bitutil.CountSetBits(source, from, r.n)
+			bitutil.CopyBitmap(source, from, n, out, at)
+			g.nulls += n - bitutil.CountSetBits(source, from, n)
 		}
-		at += r.n
+		at += n
 	}
 }
 
@@ -161,15 +161,15 @@ func (g *gatherer) bits(chunks []arrow.ArrayData, runs []run) {
 	}
 	at := 0
 	for _, r := range runs {
-		source, from := sources[r.chunk], chunks[r.chunk].Offset()+r.row
+		source, from, n := sources[r.chunk], chunks[r.chunk].Offset()+r.row, int(r.n)
 		switch {
 		case source == nil: // A chunk of nulls only may have no values.
-		case r.n == 1:
+		case n == 1:
 			out[at>>3] |= source[from>>3] >> (from & 7) & 1 << (at & 7)
 		default:
-			bitutil.CopyBitmap(source, from, r.n, out, at)
+			bitutil.CopyBitmap(source, from, n, out, at)
 		}
-		at += r.n
+		at += n
 	}
 }
 
@@ -197,7 +197,7 @@ func (g *gatherer) fixed(t arrow.FixedWidthDataType, chunks []arrow.ArrayData, r
 	default:
 		at := 0
 		for _, r := range runs {
-			n := r.n * width
+			n := int(r.n) * width
 			if source := sources[r.chunk]; source != nil {
 				copy(out[at:at+n], source[r.row*width:])
 			} else {
@@ -228,16 +228,16 @@ func all[T any](sources [][]byte) [][]T {
 func take[T any](out []T, sources [][]T, runs []run) {
 	at := 0
 	for _, r := range runs {
-		source := sources[r.chunk]
+		source, n := sources[r.chunk], int(r.n)
 		switch {
 		case source == nil: // A chunk of nulls only may have no values.
-			clear(out[at : at+r.n])
-		case r.n == 1:
+			clear(out[at : at+n])
+		case n == 1:
 			out[at] = source[r.row]
 		default:
-			copy(out[at:at+r.n], source[r.row:])
+			copy(out[at:at+n], source[r.row:])
 		}
-		at += r.n
+		at += n
 	}
 }
 
@@ -256,29 +256,33 @@ func (g *gatherer) offsets(t arrow.DataType, chunks []arrow.ArrayData, runs []ru
 	var end int64
 	at := 0
 	for _, r := range runs {
-		source := sources[r.chunk]
+		source, n := sources[r.chunk], int(r.n)
 		if source == nil { // A chunk without a value needs no offsets.
-			for i := range r.n {
+			for i := range n {
 				out[at+1+i] = int32(end)
 			}
-			at += r.n
+			at += n
 			continue
 		}
 		from := source[r.row]
 		shift := end - int64(from)
-		end += int64(source[r.row+r.n]) - int64(from)
+		end += int64(source[r.row+n]) - int64(from)
 		if end > math.MaxInt32 {
-			return nil, 0, fmt.Errorf("%d rows of type %s have more than 2 GB of values: ask for smaller records: %w", g.total, t, ErrInvalid)
+			return nil, 0, tooLarge(g.total, t)
 		}
-		for i := range r.n {
+		for i := range n {
 			out[at+1+i] = int32(int64(source[r.row+1+i]) + shift)
 		}
-		at += r.n
-		if n := int(source[r.row+r.n] - from); n > 0 {
-			values = append(values, run{r.chunk, int(from), n})
+		at += n
+		if size := source[r.row+n] - from; size > 0 {
+			values = append(values, run{int(from), size, r.chunk})
 		}
 	}
 	return values, int(end), nil
+}
+
+func tooLarge(rows int, t arrow.DataType) error {
+	return fmt.Errorf("%d rows of type %s have more values than an array takes: ask for smaller records: %w", rows, t, ErrInvalid)
 }
 
 func (g *gatherer) text(t arrow.DataType, chunks []arrow.ArrayData, runs []run) error {
@@ -293,14 +297,14 @@ func (g *gatherer) text(t arrow.DataType, chunks []arrow.ArrayData, runs []run) 
 	out := g.buffer(total)
 	at := 0
 	for _, r := range values {
-		source := sources[r.chunk]
-		if r.n <= 8 && r.row+8 <= len(source) && at+8 <= len(out) {
+		source, n := sources[r.chunk], int(r.n)
+		if n <= 8 && r.row+8 <= len(source) && at+8 <= len(out) {
 			// Short texts in one move; what it writes too much is written over.
 			binary.NativeEndian.PutUint64(out[at:], binary.NativeEndian.Uint64(source[r.row:]))
 		} else {
-			copy(out[at:], source[r.row:r.row+r.n])
+			copy(out[at:], source[r.row:r.row+n])
 		}
-		at += r.n
+		at += n
 	}
 	return nil
 }
@@ -329,9 +333,12 @@ func (g *gatherer) lists(value arrow.DataType, chunks []arrow.ArrayData, runs []
 
 func (g *gatherer) fixedLists(t *arrow.FixedSizeListType, chunks []arrow.ArrayData, runs []run) error {
 	size := int(t.Len())
+	if g.total > math.MaxInt32/max(size, 1) {
+		return tooLarge(g.total, t)
+	}
 	values := make([]run, len(runs))
 	for i, r := range runs {
-		values[i] = run{r.chunk, (chunks[r.chunk].Offset() + r.row) * size, r.n * size}
+		values[i] = run{(chunks[r.chunk].Offset() + r.row) * size, r.n * int32(size), r.chunk}
 	}
 	return g.child(t.Elem(), chunks, 0, values, g.total*size)
 }
@@ -339,7 +346,7 @@ func (g *gatherer) fixedLists(t *arrow.FixedSizeListType, chunks []arrow.ArrayDa
 func (g *gatherer) fields(t *arrow.StructType, chunks []arrow.ArrayData, runs []run) error {
 	shifted := make([]run, len(runs))
 	for i, r := range runs {
-		shifted[i] = run{r.chunk, chunks[r.chunk].Offset() + r.row, r.n}
+		shifted[i] = run{chunks[r.chunk].Offset() + r.row, r.n, r.chunk}
 	}
 	for i, f := range t.Fields() {
 		if err := g.child(f.Type, chunks, i, shifted, g.total); err != nil {

@@ -85,24 +85,24 @@ func (s *Split) Spark() string {
 	return fmt.Sprintf("%s BETWEEN %d AND %d", bucket, s.From, s.To-1)
 }
 
-// keep returns the rows from lo to hi of a record that are in the split.
-func (s *Split) keep(rec arrow.Record, key []int, rows []uint64, lo, hi int64, chunk int) []uint64 {
+// keep appends the rows of a record, a chunk by number, that are in the split.
+func (s *Split) keep(rec arrow.Record, key []int, order []run, chunk int) []run {
 	scratch := append(make([]byte, 0, 256), s.Seed...)
 	columns := make([]arrow.Array, len(key))
 	for i, c := range key {
 		columns[i] = rec.Column(c)
 	}
-	for row := lo; row < hi; row++ {
+	for row := range int(rec.NumRows()) {
 		text := scratch
 		for _, c := range columns {
-			text = appendKey(append(text, ':'), c, int(row))
+			text = appendKey(append(text, ':'), c, row)
 		}
 		sum := md5.Sum(text)
 		if b := int(binary.BigEndian.Uint32(sum[:4]) % Buckets); s.From <= b && b < s.To {
-			rows = append(rows, uint64(chunk)<<32|uint64(row))
+			order = append(order, run{row, 1, int32(chunk)})
 		}
 	}
-	return rows
+	return order
 }
 
 // appendKey appends the text of one value of a key, as SQL casts it.

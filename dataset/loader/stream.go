@@ -54,12 +54,13 @@ func (s *Stream) delivered() int64 {
 }
 
 // Records yields the records of the shard from where the stream stands. A record
-// is valid until the loop goes on; retain it to keep it longer. An error ends
-// the loop. A loop that was left early can be started again and goes on after
-// the last record it got.
+// is valid until the loop goes on; retain it to keep it longer, and with it its
+// window. An error ends the loop. A loop that was left early can be started
+// again and goes on after the last record it got.
 //
-// About three windows are in memory: the one that is delivered, those that wait,
-// which Options.Prefetch bounds, and the one that is being read.
+// In memory are the window that is delivered, those that wait, which
+// Options.Prefetch bounds, and the one that is being read, twice while its rows
+// are put in order.
 func (s *Stream) Records(ctx context.Context) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
 		if !s.busy.CompareAndSwap(false, true) {
@@ -103,7 +104,6 @@ type delivery struct {
 	row    int       // Of the first one, delivered.
 	joined bool      // The row of the token was looked up.
 	left   int64     // Rows that may still come; -1 when that is not known.
-	runs   []run
 }
 
 func (d *delivery) close() {
@@ -122,7 +122,7 @@ func (d *delivery) next(ctx context.Context) (arrow.Record, error) {
 	}
 	have := -d.row
 	for _, w := range d.queue {
-		have += len(w.order)
+		have += w.rows
 	}
 	for have < want || !d.joined {
 		w, err := d.source.next(ctx)
@@ -133,10 +133,10 @@ func (d *delivery) next(ctx context.Context) (arrow.Record, error) {
 			break
 		}
 		d.queue = append(d.queue, w)
-		have += len(w.order)
+		have += w.rows
 		if !d.joined {
-			if s.token.row > uint64(len(w.order)) {
-				return nil, fmt.Errorf("loader: token %s is at row %d of a window of %d: %w", s.token, s.token.row, len(w.order), ErrInvalid)
+			if s.token.row > uint64(w.rows) {
+				return nil, fmt.Errorf("loader: token %s is at row %d of a window of %d: %w", s.token, s.token.row, w.rows, ErrInvalid)
 			}
 			d.row, d.joined = int(s.token.row), true
 			have -= d.row
@@ -149,18 +149,36 @@ func (d *delivery) next(ctx context.Context) (arrow.Record, error) {
 	}
 	rec, err := d.cut(n)
 	if err != nil {
-		return nil, fmt.Errorf("loader: %q version %d: %w", s.loader.version.Dataset, s.loader.version.Number, err)
+		return nil, err
 	}
 	d.advance(n)
 	return rec, nil
 }
 
-// cut makes a record of the next n rows of the queue.
+// cut makes a record of the next n rows of the queue: a slice where they lie in
+// one chunk, and else a copy.
 func (d *delivery) cut(n int) (arrow.Record, error) {
-	chunks := d.pick(n)
-	if len(d.runs) == 1 {
-		r := d.runs[0]
-		return chunks[r.chunk].NewSlice(int64(r.row), int64(r.row+r.n)), nil
+	var chunks []arrow.Record
+	var runs []run
+	skip, left := d.row, n
+	for _, w := range d.queue {
+		for _, c := range w.chunks {
+			rows := int(c.NumRows())
+			if skip >= rows {
+				skip -= rows
+				continue
+			}
+			take := min(rows-skip, left)
+			if take == n {
+				return c.NewSlice(int64(skip), int64(skip+n)), nil
+			}
+			if take == 0 {
+				break
+			}
+			runs = append(runs, run{skip, int32(take), int32(len(chunks))})
+			chunks = append(chunks, c)
+			skip, left = 0, left-take
+		}
 	}
 	l := d.stream.loader
 	columns := make([]arrow.Array, 0, l.schema.NumFields())
@@ -169,44 +187,29 @@ func (d *delivery) cut(n int) (arrow.Record, error) {
 			c.Release()
 		}
 	}()
-	sources := make([]arrow.ArrayData, len(chunks))
-	for i, f := range l.schema.Fields() {
-		for c, rec := range chunks {
-			sources[c] = rec.Column(i).Data()
-		}
-		data, err := gather(l.opts.Allocator, f.Type, sources, d.runs, n)
+	for i := range l.schema.NumFields() {
+		a, err := l.column(i, chunks, runs, n)
 		if err != nil {
-			return nil, fmt.Errorf("column %q: %w", f.Name, err)
+			return nil, err
 		}
-		columns = append(columns, array.MakeFromData(data))
-		data.Release()
+		columns = append(columns, a)
 	}
 	return array.NewRecord(l.schema, columns, int64(n)), nil
 }
 
-// pick sets the runs of the next n rows of the queue, over the chunks that it
-// returns.
-func (d *delivery) pick(n int) (chunks []arrow.Record) {
-	d.runs = d.runs[:0]
-	row := d.row
-	for _, w := range d.queue {
-		if n == 0 {
-			break
-		}
-		first := len(chunks)
-		chunks = append(chunks, w.chunks...)
-		order := w.order[row:]
-		order = order[:min(n, len(order))]
-		n, row = n-len(order), 0
-		for i, ref := range order {
-			if i > 0 && ref == order[i-1]+1 {
-				d.runs[len(d.runs)-1].n++
-				continue
-			}
-			d.runs = append(d.runs, run{first + int(ref>>32), int(uint32(ref)), 1})
-		}
+// column gathers rows of one column of the schema.
+func (l *Loader) column(i int, chunks []arrow.Record, runs []run, n int) (arrow.Array, error) {
+	sources := make([]arrow.ArrayData, len(chunks))
+	for c, rec := range chunks {
+		sources[c] = rec.Column(i).Data()
 	}
-	return chunks
+	f := l.schema.Field(i)
+	data, err := gather(l.opts.Allocator, f.Type, sources, runs, n)
+	if err != nil {
+		return nil, fmt.Errorf("loader: %q version %d: column %q: %w", l.version.Dataset, l.version.Number, f.Name, err)
+	}
+	defer data.Release()
+	return array.MakeFromData(data), nil
 }
 
 // advance moves the token over n rows of the queue.
@@ -216,9 +219,9 @@ func (d *delivery) advance(n int) {
 		d.left -= int64(n)
 	}
 	t := &d.stream.token
-	for len(d.queue) > 0 && d.row >= len(d.queue[0].order) {
+	for len(d.queue) > 0 && d.row >= d.queue[0].rows {
 		w := d.queue[0]
-		d.row -= len(w.order)
+		d.row -= w.rows
 		t.window = uint64(w.index) + 1
 		d.queue = d.queue[1:]
 		w.release()

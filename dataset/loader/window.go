@@ -2,7 +2,6 @@ package loader
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -11,81 +10,156 @@ import (
 	"github.com/millwright-ml/millwright/dataset"
 )
 
-// maxChunk is how many rows of a group are read as one record, at most.
-const maxChunk = 1 << 20
+const (
+	// maxChunk is how many rows of a group are read as one record, at most.
+	maxChunk = 1 << 20
+	// maxSettled is about how many bytes of rows one chunk gets when they are put
+	// in order: an array of text cannot have more than 2 GB.
+	maxSettled = 1 << 30
+)
 
-// window holds the rows that are mixed with each other, and their order.
+// window holds the rows that are mixed with each other, in the order in which
+// they are delivered.
 type window struct {
 	index  int
-	chunks []arrow.Record // Of the loader's schema.
-	order  []uint64       // chunk<<32 | row of the rows that are delivered.
-	bytes  int64          // About the memory of chunks and order.
+	chunks []arrow.Record
+	rows   int
+	bytes  int64 // About the memory of the chunks.
 }
 
 func (w *window) release() {
 	for _, c := range w.chunks {
 		c.Release()
 	}
-	w.chunks, w.order = nil, nil
+	w.chunks = nil
+}
+
+// keep takes a chunk over.
+func (w *window) keep(rec arrow.Record) {
+	w.chunks = append(w.chunks, rec)
+	w.rows += int(rec.NumRows())
+	for _, column := range rec.Columns() {
+		w.bytes += size(column.Data())
+	}
 }
 
 // read brings window k of the plan into memory.
 func (l *Loader) read(ctx context.Context, p *plan, epoch int64, k int) (*window, error) {
 	pieces := p.window(k)
 	parts := make([][]arrow.Record, len(pieces))
-	w := &window{index: k}
-	err := parallel(ctx, len(pieces), l.opts.Workers, func(ctx context.Context, i int) error {
-		var err error
+	defer func() {
+		for _, records := range parts {
+			for _, rec := range records {
+				rec.Release()
+			}
+		}
+	}()
+	err := parallel(ctx, len(pieces), l.opts.Workers, func(ctx context.Context, i int) (err error) {
 		parts[i], err = l.group(ctx, pieces[i].Group)
 		return err
 	})
-	for i, records := range parts {
-		first := len(w.chunks)
-		w.chunks = append(w.chunks, records...)
-		if err == nil {
-			w.choose(l, pieces[i], first)
-		}
-	}
 	if err != nil {
-		w.release()
 		return nil, err
 	}
-	for i, c := range w.chunks {
-		w.chunks[i] = l.project(c)
+	w := &window{index: k}
+	var chunks []arrow.Record
+	var order []run
+	for i, records := range parts {
+		for part := range pieces[i].slices(records) {
+			switch {
+			case l.opts.Split != nil:
+				order = l.opts.Split.keep(part, l.key, order, len(chunks))
+			case l.opts.Shuffle:
+				for row := range int(part.NumRows()) {
+					order = append(order, run{row, 1, int32(len(chunks))})
+				}
+			default:
+				part.Retain()
+				w.keep(part)
+			}
+			chunks = append(chunks, part)
+		}
 	}
+	defer func() {
+		for _, c := range chunks {
+			c.Release()
+		}
+	}()
 	if l.opts.Shuffle {
-		permute(w.order, generator(l.opts.Seed, epoch, ofRows, p.name(k)))
+		permute(order, generator(l.opts.Seed, epoch, ofRows, p.name(k)))
 	}
-	w.bytes = 8 * int64(len(w.order))
-	for _, c := range w.chunks {
-		for _, column := range c.Columns() {
-			w.bytes += size(column.Data())
+	if len(order) > 0 {
+		if err := l.settle(ctx, w, chunks, order); err != nil {
+			w.release()
+			return nil, err
 		}
 	}
 	return w, nil
 }
 
-// choose appends to the order the rows of the chunks from first on that are of
-// the piece and of the split.
-func (w *window) choose(l *Loader, p piece, first int) {
-	n := int64(0)
-	for _, c := range w.chunks[first:] {
-		n += c.NumRows()
+// slices yields the rows of the piece out of the records of its group. The
+// caller releases them.
+func (p piece) slices(records []arrow.Record) func(yield func(arrow.Record) bool) {
+	return func(yield func(arrow.Record) bool) {
+		n := int64(0)
+		for _, rec := range records {
+			n += rec.NumRows()
+		}
+		lo, hi := p.of(n)
+		for _, rec := range records {
+			from, to := max(lo, 0), min(hi, rec.NumRows())
+			if from < to && !yield(rec.NewSlice(from, to)) {
+				return
+			}
+			lo, hi = lo-rec.NumRows(), hi-rec.NumRows()
+		}
 	}
-	lo, hi := p.of(n)
-	for i, c := range w.chunks[first:] {
-		from, to := max(lo, 0), min(hi, c.NumRows())
-		if from < to {
-			if l.opts.Split != nil {
-				w.order = l.opts.Split.keep(c, l.key, w.order, from, to, first+i)
-			} else {
-				for row := from; row < to; row++ {
-					w.order = append(w.order, uint64(first+i)<<32|uint64(row))
-				}
+}
+
+// settle copies the rows into their order. It goes column by column through the
+// whole window: the values of one column are in the processor's cache for a
+// while, those of a window are not. A record of a few shuffled rows at a time
+// would miss the cache for every single value.
+func (l *Loader) settle(ctx context.Context, w *window, chunks []arrow.Record, order []run) error {
+	var bytes int64
+	for _, c := range chunks {
+		for _, column := range c.Columns() {
+			bytes += size(column.Data())
+		}
+	}
+	segments := int(bytes/maxSettled) + 1
+	each := (len(order) + segments - 1) / segments
+	fields := l.schema.Fields()
+	columns := make([][]arrow.Array, len(fields)) // Of each field, its segments.
+	defer func() {
+		for _, segments := range columns {
+			for _, a := range segments {
+				a.Release()
 			}
 		}
-		lo, hi = lo-c.NumRows(), hi-c.NumRows()
+	}()
+	err := parallel(ctx, len(fields), l.opts.Workers, func(_ context.Context, i int) error {
+		for from := 0; from < len(order); from += each {
+			part := order[from:min(from+each, len(order))]
+			a, err := l.column(i, chunks, part, len(part))
+			if err != nil {
+				return err
+			}
+			columns[i] = append(columns[i], a)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
+	for s, from := 0, 0; from < len(order); s, from = s+1, from+each {
+		arrays := make([]arrow.Array, len(fields))
+		for i := range fields {
+			arrays[i] = columns[i][s]
+		}
+		w.keep(array.NewRecord(l.schema, arrays, int64(min(each, len(order)-from))))
+	}
+	return nil
 }
 
 // group reads the rows of one group that the filter lets through.
@@ -111,15 +185,6 @@ func (l *Loader) group(ctx context.Context, g dataset.Group) (records []arrow.Re
 	return records, nil
 }
 
-// project takes the key columns away that were read for the split only.
-func (l *Loader) project(rec arrow.Record) arrow.Record {
-	if int(rec.NumCols()) == l.schema.NumFields() {
-		return rec
-	}
-	defer rec.Release()
-	return array.NewRecord(l.schema, rec.Columns()[:l.schema.NumFields()], rec.NumRows())
-}
-
 // size is the memory that a column keeps alive, buffers that it shares counted.
 func size(d arrow.ArrayData) int64 {
 	var n int64
@@ -136,14 +201,6 @@ func size(d arrow.ArrayData) int64 {
 
 // parallel runs f for 0..n-1 on a few goroutines and returns the first error.
 func parallel(ctx context.Context, n, workers int, f func(ctx context.Context, i int) error) error {
-	if n == 1 || workers == 1 {
-		for i := range n {
-			if err := f(ctx, i); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	indexes := make(chan int, n)
@@ -151,19 +208,21 @@ func parallel(ctx context.Context, n, workers int, f func(ctx context.Context, i
 		indexes <- i
 	}
 	close(indexes)
-	var wg sync.WaitGroup
-	for range min(n, workers) {
-		wg.Go(func() {
-			for i := range indexes {
-				if ctx.Err() != nil {
-					return
-				}
-				if err := f(ctx, i); err != nil {
-					cancel(fmt.Errorf("%w", err))
-				}
+	work := func() {
+		for i := range indexes {
+			if ctx.Err() != nil {
+				return
 			}
-		})
+			if err := f(ctx, i); err != nil {
+				cancel(err)
+			}
+		}
 	}
+	var wg sync.WaitGroup
+	for range min(n, workers) - 1 {
+		wg.Go(work)
+	}
+	work()
 	wg.Wait()
 	return context.Cause(ctx)
 }

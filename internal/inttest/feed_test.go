@@ -47,13 +47,13 @@ func startFeed(t *testing.T) (address, location string) {
 	return m[1] + "/demo", m[2]
 }
 
-// cut ends a body after some bytes without a word.
-type cut struct {
+// severed ends a body after some bytes without a word.
+type severed struct {
 	io.ReadCloser
 	left int
 }
 
-func (c *cut) Read(p []byte) (int, error) {
+func (c *severed) Read(p []byte) (int, error) {
 	if c.left <= 0 {
 		return 0, io.ErrUnexpectedEOF
 	}
@@ -77,7 +77,7 @@ func TestFeedForPython(t *testing.T) {
 		Rewrite:  func(p *httputil.ProxyRequest) { p.SetURL(&url.URL{Scheme: target.Scheme, Host: target.Host}) },
 		ModifyResponse: func(r *http.Response) error {
 			if r.Request.Method == http.MethodGet { // Python reads one answer at a time.
-				r.Body = &cut{r.Body, 4000 + random.IntN(20_000)}
+				r.Body = &severed{r.Body, 4000 + random.IntN(20_000)}
 				cuts.Add(1)
 			}
 			return nil
