@@ -316,6 +316,9 @@ func (m *merger) rewrite(ctx context.Context, ch *change, codec *rowsort.Codec, 
 		return err
 	}
 	defer w.close()
+	if err := w.key(m.o.Commit.Key); err != nil {
+		return err
+	}
 	g, err := m.gate(ctx, ch)
 	if err != nil {
 		return err
