@@ -2,6 +2,7 @@ package dataset_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -16,7 +17,7 @@ func TestMergeOfSchemas(t *testing.T) {
 	ctx := context.Background()
 	with := func(names ...string) *arrow.Schema {
 		fields := keyed.Fields()
-		fields = fields[:len(fields):len(fields)]
+		fields = slices.Clip(fields)
 		for _, n := range names {
 			fields = append(fields, arrow.Field{Name: n, Type: arrow.PrimitiveTypes.Int64, Nullable: true})
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -170,9 +171,7 @@ func TestDamagedTagsAreRefused(t *testing.T) {
 	require.NoError(t, json.Unmarshal(data, &good))
 	for field, bad := range map[string]any{"format": 2, "name": "other", "table": "../x", "version": -1, "digest": "md5:1", "branch": "/", "id": 7} {
 		broken := map[string]any{}
-		for k, v := range good {
-			broken[k] = v
-		}
+		maps.Copy(broken, good)
 		broken[field] = bad
 		body, err := json.Marshal(broken)
 		require.NoError(t, err)
