@@ -177,6 +177,9 @@ func (p *readPlan) records(ctx context.Context, cols []arrow18.Array, rows int64
 // pick gives the marked values. The library's kernels know no maps, so nested
 // values are put together from the runs of marked rows.
 func pick(ctx context.Context, a arrow18.Array, keep arrow18.Array, mask *filter.Mask) (arrow18.Array, error) {
+	if flags, ok := a.(*array18.Boolean); ok {
+		return pickFlags(ctx, flags, mask), nil
+	}
 	if _, nested := a.DataType().(arrow18.NestedType); !nested {
 		return compute.FilterArray(ctx, a, keep, *compute.DefaultFilterOptions())
 	}
@@ -190,4 +193,22 @@ func pick(ctx context.Context, a arrow18.Array, keep arrow18.Array, mask *filter
 		runs = append(runs, array18.NewSlice(a, int64(from), int64(to)))
 	}
 	return array18.Concatenate(runs, compute.GetAllocator(ctx))
+}
+
+// pickFlags gives the marked booleans. The library's kernel loses the validity of
+// some of them.
+func pickFlags(ctx context.Context, a *array18.Boolean, mask *filter.Mask) arrow18.Array {
+	b := array18.NewBooleanBuilder(compute.GetAllocator(ctx))
+	defer b.Release()
+	b.Reserve(mask.Count())
+	for from, to := range mask.Runs() {
+		for i := from; i < to; i++ {
+			if a.IsNull(i) {
+				b.UnsafeAppendBoolToBitmap(false)
+			} else {
+				b.UnsafeAppend(a.Value(i))
+			}
+		}
+	}
+	return b.NewArray()
 }
