@@ -17,6 +17,10 @@ import (
 // whether it is there; so claims are checked here.
 type arrowMessages struct {
 	r      io.Reader
+	file   bool        // A file ends with its mark, a stream may do without.
+	at     io.ReaderAt // nil reads from r; else the blocks are read, after the schema.
+	blocks []ipccheck.Block
+	schema []byte
 	budget *budget
 	last   *ipc.Message
 }
@@ -28,10 +32,25 @@ const maxArrowHeader = 16 << 20
 // at the end.
 func (m *arrowMessages) Message() (*ipc.Message, error) {
 	m.Release()
+	if m.at != nil {
+		switch {
+		case m.schema != nil:
+			m.last = ipc.NewMessage(memory.NewBufferBytes(m.schema), memory.NewBufferBytes(nil))
+			m.schema = nil
+			return m.last, nil
+		case len(m.blocks) == 0:
+			return nil, io.EOF
+		}
+		m.r = io.NewSectionReader(m.at, m.blocks[0].Offset, m.blocks[0].Length)
+		m.blocks = m.blocks[1:]
+	}
 	var word [4]byte
 	if _, err := io.ReadFull(m.r, word[:]); err != nil {
+		if errors.Is(err, io.EOF) && !m.file {
+			return nil, io.EOF
+		}
 		if errors.Is(err, io.EOF) {
-			return nil, io.EOF // A stream may end without its mark.
+			err = io.ErrUnexpectedEOF
 		}
 		return nil, fmt.Errorf("start of a message: %w", err)
 	}
@@ -102,3 +121,38 @@ func (m *arrowMessages) Release() {
 
 // Retain is there for the interface: the reader is the only owner.
 func (m *arrowMessages) Retain() {}
+
+// newArrowMessages finds the messages of a file or a stream. A file that can be
+// read at offsets is read by its footer: Polars writes files whose first message
+// is no message. Any other is the stream between the marks.
+func newArrowMessages(in *input, b *budget) (*arrowMessages, error) {
+	m := &arrowMessages{r: in.rest, budget: b}
+	if head, _ := peek(in.rest, len(fileMark)); string(head) != fileMark {
+		return m, nil
+	}
+	m.file = true
+	if in.at == nil || in.size < 0 {
+		_, err := io.CopyN(io.Discard, in.rest, int64(len(fileMark)))
+		return m, err
+	}
+	const end = 4 + 6 // The length of the footer, and the mark without its padding.
+	tail := make([]byte, end)
+	if in.size < int64(len(fileMark)+end) {
+		return nil, io.ErrUnexpectedEOF
+	}
+	if _, err := in.at.ReadAt(tail, in.size-end); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	size := int64(binary.LittleEndian.Uint32(tail))
+	if string(tail[4:]) != fileMark[:6] || size > maxArrowHeader || size > in.size-int64(len(fileMark)+end) {
+		return nil, errors.New("it has no footer")
+	}
+	footer := make([]byte, size)
+	if _, err := in.at.ReadAt(footer, in.size-end-size); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	m.at = in.at
+	var err error
+	m.schema, m.blocks, err = ipccheck.Footer(footer, in.size)
+	return m, err
+}

@@ -106,9 +106,7 @@ func (p *parquetBatches) next() (arrow18.RecordBatch, error) {
 	return nil, p.in.damaged(err)
 }
 
-// arrowBatches reads Arrow IPC as a stream, which is what an Arrow file holds
-// between its two marks: so it may come from anywhere, and its footer, which
-// could claim anything, is not needed.
+// arrowBatches reads Arrow IPC, as a file or a stream.
 type arrowBatches struct {
 	in     *input
 	r      *ipc.Reader
@@ -119,14 +117,14 @@ type arrowBatches struct {
 const fileMark = "ARROW1\x00\x00"
 
 func (o *Options) openArrow(in *input) (batches, error) {
-	if head, _ := peek(in.rest, len(fileMark)); string(head) == fileMark {
-		_, _ = io.CopyN(io.Discard, in.rest, int64(len(fileMark))) // They are in the buffer.
-	}
 	b := &budget{limit: o.MaxBytes}
 	b.left = b.limit
 	out := &arrowBatches{in: in, budget: b}
 	err := pqfile.Guard("open", func() (err error) {
-		out.r, err = ipc.NewReaderFromMessageReader(&arrowMessages{r: in.rest, budget: b}, ipc.WithAllocator(b))
+		m, err := newArrowMessages(in, b)
+		if err == nil {
+			out.r, err = ipc.NewReaderFromMessageReader(m, ipc.WithAllocator(b))
+		}
 		return err
 	})
 	if err != nil {

@@ -211,3 +211,45 @@ func Schema(stream []byte) error {
 	_, err := Message(meta)
 	return err
 }
+
+// Block is where a message of an Arrow file is.
+type Block struct{ Offset, Length int64 }
+
+// prefix is a Message whose header is a schema that lies behind it: the offset
+// at byte 24 is to be set.
+var prefix = [32]byte{
+	0: 16,                            // The table is at 16.
+	4: 10, 6: 12, 8: 4, 10: 6, 12: 8, // Its fields are at 4, 6 and 8 of 12 bytes.
+	16: 12, 20: 4, 22: kindSchema, // Version 5, and what the header is.
+}
+
+// Footer reads the footer of an Arrow file of size bytes: a message with its
+// schema, and where its dictionaries and then its record batches are.
+func Footer(footer []byte, size int64) (schema []byte, blocks []Block, err error) {
+	f := &flat{b: footer}
+	root := f.table(f.follow(0))
+	pos := root.field(1, 4)
+	if pos == 0 {
+		f.failf("a footer without a schema")
+		return nil, nil, f.err
+	}
+	for _, list := range []int{2, 3} {
+		start, count := root.list(list, 24)
+		for k := range count {
+			b := f.at(start+24*k, 24)
+			at, meta, body := int64(binary.LittleEndian.Uint64(b)), int64(int32(binary.LittleEndian.Uint32(b[8:]))), int64(binary.LittleEndian.Uint64(b[16:]))
+			if at < 0 || meta < 0 || body < 0 || at > size || meta > size-at || body > size-at-meta {
+				f.failf("a message at %d of %d and %d bytes is outside of the file", at, meta, body)
+				break
+			}
+			blocks = append(blocks, Block{at, meta + body})
+		}
+	}
+	if f.err != nil {
+		return nil, nil, f.err
+	}
+	schema = append(prefix[:len(prefix):len(prefix)], footer...)
+	binary.LittleEndian.PutUint32(schema[24:], uint32(len(prefix)+f.follow(pos)-24))
+	_, err = Message(schema)
+	return schema, blocks, err
+}

@@ -72,3 +72,19 @@ func FuzzMessage(f *testing.F) {
 		_, _ = ipccheck.Message(meta) // No panic, and it ends.
 	})
 }
+
+func FuzzFooter(f *testing.F) {
+	f.Add(make([]byte, 40), int64(1000))
+	f.Add(schemaStream(f)[8:], int64(1000))
+	f.Fuzz(func(t *testing.T, footer []byte, size int64) {
+		schema, blocks, err := ipccheck.Footer(footer, size)
+		if err != nil {
+			return
+		}
+		_, err = ipccheck.Message(schema)
+		require.NoError(t, err)
+		for _, b := range blocks {
+			require.LessOrEqual(t, b.Offset+b.Length, size)
+		}
+	})
+}
