@@ -167,7 +167,7 @@ func faultyServer(t *testing.T, server *inttest.S3) {
 		}
 	}
 	times(3, http.MethodGet, func(_ *http.Request, answer *http.Response) {
-		answer.Body = cut{io.LimitReader(answer.Body, 300_000), answer.Body}
+		answer.Body = cutBody{io.LimitReader(answer.Body, 300_000), answer.Body}
 	})
 	got, err := blob.ReadAll(ctx, s, "k", 1<<30)
 	require.NoError(t, err)
@@ -176,12 +176,12 @@ func faultyServer(t *testing.T, server *inttest.S3) {
 
 	// 503 and 429 are repeated.
 	for _, status := range []int{503, 429, 500} {
-		times(2, http.MethodGet, func(_ *http.Request, answer *http.Response) { fail(answer, status, "SlowDown") })
+		times(2, http.MethodGet, func(_ *http.Request, answer *http.Response) { answerWith(answer, status, "SlowDown") })
 		got, err = blob.ReadAll(ctx, s, "k", 1<<30)
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(data, got))
 	}
-	times(100, http.MethodGet, func(_ *http.Request, answer *http.Response) { fail(answer, 503, "SlowDown") })
+	times(100, http.MethodGet, func(_ *http.Request, answer *http.Response) { answerWith(answer, 503, "SlowDown") })
 	_, err = s.Get(ctx, "k", 0, -1)
 	require.ErrorIs(t, err, s3blob.ErrUnavailable)
 
@@ -194,7 +194,7 @@ func faultyServer(t *testing.T, server *inttest.S3) {
 		}
 	}, func(r *http.Request, answer *http.Response) {
 		if r.Header.Get("X-Test-Spoiled") != "" {
-			fail(answer, 409, "ConditionalRequestConflict")
+			answerWith(answer, 409, "ConditionalRequestConflict")
 		}
 	})
 	c := open(t, "s3://"+server.NewBucket(t), conflicting.Options())
@@ -231,7 +231,7 @@ func faultyServer(t *testing.T, server *inttest.S3) {
 	// An object that is replaced while it is read is never mixed.
 	require.NoError(t, s.Put(ctx, "k", bytes.NewReader(data), int64(len(data))))
 	once(http.MethodGet, func(_ *http.Request, answer *http.Response) {
-		answer.Body = cut{io.LimitReader(answer.Body, 300_000), answer.Body}
+		answer.Body = cutBody{io.LimitReader(answer.Body, 300_000), answer.Body}
 	})
 	r, err := s.Get(ctx, "k", 0, -1)
 	require.NoError(t, err)
@@ -249,13 +249,13 @@ func tagAt(t *testing.T, s blob.Store, key string) string {
 	return blob.Tag(fi)
 }
 
-// cut is a body that breaks off.
-type cut struct {
+// cutBody is a body that breaks off.
+type cutBody struct {
 	io.Reader
 	io.Closer
 }
 
-func (c cut) Read(p []byte) (int, error) {
+func (c cutBody) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
@@ -263,7 +263,7 @@ func (c cut) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func fail(answer *http.Response, status int, code string) {
+func answerWith(answer *http.Response, status int, code string) {
 	body := "<Error><Code>" + code + "</Code><Message>injected</Message></Error>"
 	_ = answer.Body.Close()
 	answer.StatusCode, answer.Status = status, http.StatusText(status)
