@@ -15,7 +15,8 @@ type CompactOptions struct {
 	// Run is how many small files must lie side by side to be worth a rewrite, at
 	// least 2. The default is 2.
 	Run int
-	// Commit describes the commit; Where is not used. The default is an empty
+	// Commit describes the commit; of its fields Where and Expect are not used. With
+	// a Key the new files are cut where the rows say. The default is an empty
 	// description.
 	Commit *CommitOptions
 }
@@ -119,6 +120,9 @@ func (b *Branch) mergeFiles(ctx context.Context, all *rewrite, part *Version, co
 		return nil, err
 	}
 	defer w.close()
+	if err := w.key(commit.Key); err != nil {
+		return nil, err
+	}
 	columns := make([]int, len(part.schema.Fields()))
 	for i := range columns {
 		columns[i] = i
