@@ -44,6 +44,14 @@
 // Package dataset/ingest reads CSV, JSON Lines, Parquet and Arrow files, to
 // import them.
 //
+// # Expectations
+//
+// [Branch.SetExpectations] keeps with the table what its rows shall be: types,
+// ranges, sets, patterns, nulls, uniqueness, freshness, drift from an earlier
+// version. The rows of every later Append and Overwrite are held against it while
+// they are written; rows that fail are refused with a [ValidationError] that
+// shows some of them, and [Version.Validation] is the report on those that passed.
+//
 // # Arrow versions
 //
 // The API speaks github.com/apache/arrow/go/v15. Parquet is read and written by

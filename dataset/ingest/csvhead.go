@@ -60,7 +60,7 @@ func planCSV(o *Options, in *input) (p *csvPlan, empty bool, err error) {
 	if !in.whole && p.cut(data[p.skip:], false) == 0 {
 		return nil, false, fmt.Errorf("ingest: read %q: line %d, the header, does not end within %d bytes: not a CSV file, or a quote that never closes: %w", in.name, p.line, len(data), ErrInvalid)
 	}
-	fields, side, next, reason, value := p.row(data[:len(data):len(data)], p.skip, nil, nil)
+	fields, side, next, reason, value := p.row(data, p.skip, nil, nil)
 	if reason != "" {
 		return nil, false, &RowError{File: in.name, Line: p.line, Value: value, Reason: reason}
 	}

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -76,7 +77,7 @@ func tableType(t arrow18.DataType, zone *time.Location) (arrow18.DataType, error
 // checkType says why records cannot have a type that was asked for.
 func checkType(t arrow.DataType) error {
 	if t == nil {
-		return fmt.Errorf("the type is nil")
+		return errors.New("the type is nil")
 	}
 	inner, err := arrowcross.Type18(t)
 	if err != nil {

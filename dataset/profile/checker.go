@@ -289,7 +289,7 @@ func (r *rule) each(c *Checker, v Values) {
 		if v.Nulls > 0 && v.Null(i) {
 			continue
 		}
-		ok := true
+		var ok bool
 		switch {
 		case r.Check == CheckRange:
 			x := v.Float(i)
