@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -56,6 +57,7 @@ type appender struct {
 	open    *fileJob // Takes row groups; nil between files.
 	cores   chan struct{}
 	scans   chan scanStep
+	spare   chan *bytes.Buffer // Of files that are stored.
 	work    sync.WaitGroup
 	started bool
 
@@ -91,6 +93,7 @@ func newAppender(ctx context.Context, d *Dataset, schema *arrow.Schema, progress
 		scan:   scan.New(inner),
 		cores:  make(chan struct{}, runtime.GOMAXPROCS(0)),
 		scans:  make(chan scanStep, 1),
+		spare:  make(chan *bytes.Buffer, runtime.GOMAXPROCS(0)),
 	}
 	w.ctx, w.cancel = context.WithCancel(ctx)
 	return w, nil
@@ -248,6 +251,11 @@ func (w *appender) scanAll() {
 // store encodes a file, and stores it when its values are found to be good.
 func (w *appender) store(j *fileJob) error {
 	var file *pqfile.Writer
+	buf := &bytes.Buffer{}
+	select {
+	case buf = <-w.spare:
+	default:
+	}
 	defer func() {
 		if file != nil {
 			file.Abort()
@@ -256,7 +264,7 @@ func (w *appender) store(j *fileJob) error {
 	for rec := range j.groups {
 		err := w.ctx.Err()
 		if err == nil && file == nil {
-			file, err = pqfile.NewWriter(w.schema, rec, pqfile.WriteOptions{Bloom: w.bloom})
+			file, err = pqfile.NewWriter(w.schema, rec, pqfile.WriteOptions{Bloom: w.bloom, Buffer: buf})
 		}
 		if err == nil {
 			err = file.Write(rec)
@@ -282,8 +290,15 @@ func (w *appender) store(j *fileJob) error {
 	case <-w.ctx.Done():
 		return w.ctx.Err()
 	}
-	if err := w.d.putFile(w.ctx, f, enc.Body); err != nil {
+	fresh, err := w.d.putNew(w.ctx, f, enc.Body)
+	if err != nil {
 		return err
+	}
+	if fresh {
+		select {
+		case w.spare <- buf:
+		default:
+		}
 	}
 	j.draft = draft{File: f, stats: j.stats, tags: map[string]string{
 		tagGroups: formatGroups(enc.Groups),

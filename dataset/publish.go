@@ -3,6 +3,8 @@ package dataset
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -90,17 +92,32 @@ func (l *logbook) readBack(ctx context.Context, key string) (*delta.Entry, error
 // and healed when it is damaged: whoever is told that the rows are stored must
 // be able to read them.
 func (d *Dataset) putFile(ctx context.Context, f File, body []byte) error {
-	return retry(ctx, func() error {
-		err := d.store.Create(ctx, f.Path, bytes.NewReader(body), f.Size)
+	_, err := d.putNew(ctx, f, body)
+	return err
+}
+
+// putNew is putFile. fresh tells that the first attempt wrote the file, and so
+// that nobody reads body any more: a request that was answered early may.
+func (d *Dataset) putNew(ctx context.Context, f File, body []byte) (fresh bool, err error) {
+	attempts := 0
+	sum, err := hex.DecodeString(f.SHA256)
+	if err != nil || len(sum) != sha256.Size {
+		return false, fmt.Errorf("file %s: %q is no SHA-256: %w", f.Path, f.SHA256, ErrInvalid)
+	}
+	err = retry(ctx, func() error {
+		attempts++
+		err := d.store.Create(ctx, f.Path, blob.NewHashed(body, [sha256.Size]byte(sum)), f.Size)
 		if !errors.Is(err, fs.ErrExist) {
+			fresh = err == nil && attempts == 1
 			return err
 		}
 		_, err = d.readFile(ctx, f)
 		if corrupt := (*CorruptError)(nil); errors.As(err, &corrupt) {
-			return d.store.Put(ctx, f.Path, bytes.NewReader(body), f.Size)
+			return d.store.Put(ctx, f.Path, blob.NewHashed(body, [sha256.Size]byte(sum)), f.Size)
 		}
 		return err
 	})
+	return fresh, err
 }
 
 // copyFile gives a stored file another name, on the server where the store can

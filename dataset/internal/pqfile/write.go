@@ -29,6 +29,8 @@ const pageBytes = 256 << 10
 
 // WriteOptions describe a file.
 type WriteOptions struct {
+	// Buffer takes the bytes of the file, and is overwritten; nil makes a new one.
+	Buffer *bytes.Buffer
 	// Bloom are the top-level columns that get a Bloom filter in each row group,
 	// unless they are dictionary encoded or sorted, where it would not pay.
 	Bloom []string
@@ -37,7 +39,7 @@ type WriteOptions struct {
 // Writer writes one Parquet file into memory: the name of a file is its digest,
 // so it is known whole before a byte of it is stored.
 type Writer struct {
-	buf    bytes.Buffer
+	buf    *bytes.Buffer
 	fw     *pqarrow.FileWriter
 	rows   int64
 	groups []int64
@@ -60,8 +62,12 @@ func NewWriter(schema *arrow.Schema, first arrow.RecordBatch, opts WriteOptions)
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{}
-	w.fw, err = pqarrow.NewFileWriter(schema, &w.buf, props, pqarrow.DefaultWriterProps())
+	w := &Writer{buf: opts.Buffer}
+	if w.buf == nil {
+		w.buf = &bytes.Buffer{}
+	}
+	w.buf.Reset()
+	w.fw, err = pqarrow.NewFileWriter(schema, w.buf, props, pqarrow.DefaultWriterProps())
 	if err != nil {
 		return nil, err
 	}
@@ -144,6 +150,7 @@ func properties(schema *arrow.Schema, first arrow.RecordBatch, o WriteOptions) (
 		parquet.WithStats(true),
 		parquet.WithPageIndexEnabled(true),
 		parquet.WithDataPageSize(pageBytes),
+		parquet.WithBatchSize(batchRows(first)),
 	}
 	leaves, err := pqarrow.ToParquet(schema, nil, pqarrow.DefaultWriterProps())
 	if err != nil {
@@ -166,6 +173,9 @@ func properties(schema *arrow.Schema, first arrow.RecordBatch, o WriteOptions) (
 			opts = append(opts, parquet.WithDictionaryPath(path, true))
 		} else if packed {
 			opts = append(opts, parquet.WithEncodingPath(path, parquet.Encodings.DeltaBinaryPacked))
+		}
+		if !dict && !packed && !shrinks(values) {
+			opts = append(opts, parquet.WithCompressionPath(path, compress.Codecs.Uncompressed))
 		}
 	}
 	return parquet.NewWriterProperties(opts...), nil
@@ -257,4 +267,52 @@ func ascends[T cmp.Ordered](a arrow.Array, value func(int) T) bool {
 		last, first = v, false
 	}
 	return true
+}
+
+// batchRows is how many rows are encoded between two looks at the size of the
+// page: about a quarter of a page of the widest column.
+func batchRows(first arrow.RecordBatch) int64 {
+	widest := int64(1)
+	for _, c := range first.Columns() {
+		if n := int64(c.Len()); n > 0 {
+			widest = max(widest, arrayBits(c, 0, n)/8/n)
+		}
+	}
+	return min(max(pageBytes/4/widest, 16), 8192)
+}
+
+const (
+	// sampleBytes of a column decide whether it is compressed, and worthwhile is
+	// what is left of 10 at most: less gain costs more time than it saves room.
+	sampleBytes = 32 << 10
+	worthwhile  = 9
+)
+
+// shrinks tells whether compression is worth its time for plain values.
+func shrinks(a arrow.Array) bool {
+	var raw []byte
+	switch a := a.(type) {
+	case *array.Float32:
+		raw = arrow.Float32Traits.CastToBytes(a.Float32Values())
+	case *array.Float64:
+		raw = arrow.Float64Traits.CastToBytes(a.Float64Values())
+	case *array.String:
+		raw = a.ValueBytes()
+	case *array.Binary:
+		raw = a.ValueBytes()
+	default:
+		return true
+	}
+	if len(raw) < sampleBytes/8 || a.NullN()*2 > a.Len() {
+		return true // Too little to tell.
+	}
+	codec, err := compress.GetCodec(compress.Codecs.Zstd)
+	if err != nil {
+		return true
+	}
+	// From the middle: the start of a file is often unlike the rest.
+	from := (len(raw) - min(len(raw), sampleBytes)) / 2 &^ 7
+	raw = raw[from:min(from+sampleBytes, len(raw))]
+	packed := codec.EncodeLevel(make([]byte, codec.CompressBound(int64(len(raw)))), raw, 1)
+	return len(packed)*10 <= len(raw)*worthwhile
 }
