@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
 
@@ -284,12 +285,15 @@ func (w *appender) store(j *fileJob) error {
 	for _, n := range enc.Groups {
 		f.Rows += n
 	}
-	f.Path = dataPath(f.SHA256, 1)
+	if f.Path, err = w.d.freshPath(w.ctx, f.SHA256); err != nil {
+		return err
+	}
 	select {
 	case <-j.scanned:
 	case <-w.ctx.Done():
 		return w.ctx.Err()
 	}
+	stored := time.Now()
 	fresh, err := w.d.putNew(w.ctx, f, enc.Body)
 	if err != nil {
 		return err
@@ -300,7 +304,7 @@ func (w *appender) store(j *fileJob) error {
 		default:
 		}
 	}
-	j.draft = draft{File: f, stats: j.stats, tags: map[string]string{
+	j.draft = draft{File: f, stats: j.stats, written: stored, tags: map[string]string{
 		tagGroups: formatGroups(enc.Groups),
 		tagTail:   fmt.Sprintf("%d:%x", enc.Tail, tail),
 	}}

@@ -16,6 +16,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/memory"
 
 	"github.com/millwright-ml/millwright/dataset/blob"
+	"github.com/millwright-ml/millwright/dataset/internal/collect"
 	"github.com/millwright-ml/millwright/dataset/internal/delta"
 	"github.com/millwright-ml/millwright/dataset/profile"
 	"github.com/millwright-ml/millwright/internal/errs"
@@ -30,6 +31,7 @@ type Catalog struct {
 	producer string
 	layout   layout
 	tails    tailCache
+	rules    collect.Rules // Of garbage collections.
 }
 
 // Options of New.
@@ -45,7 +47,7 @@ type Options struct {
 // New returns the catalog of the datasets in a store. Put several catalogs in
 // one store with blob.Sub.
 func New(store blob.Store, opts *Options) *Catalog {
-	c := &Catalog{store: store, mem: memory.DefaultAllocator, producer: "Millwright", layout: standardLayout}
+	c := &Catalog{store: store, mem: memory.DefaultAllocator, producer: "Millwright", layout: standardLayout, rules: standardRules}
 	if opts != nil && opts.Allocator != nil {
 		c.mem = opts.Allocator
 	}

@@ -393,8 +393,15 @@ func (w *committer) info(e *delta.Entry, tip *snapshot, next *pending, ch *chang
 // store writes the commit record, once. Nobody looks for it before the log names
 // it, so a record without a commit is only clutter.
 func (w *committer) store(ctx context.Context, ch *change) error {
-	if ch.record == nil || w.stored {
+	if ch.record == nil {
 		return nil
+	}
+	if w.stored {
+		view, err := w.b.dataset.condemned(ctx)
+		if err == nil && view.Has(recordKey(w.recordID(ch))) {
+			err = fmt.Errorf("the commit took so long that its record is being collected: repeat it: %w", ErrConflict)
+		}
+		return err
 	}
 	r, opts := ch.record, w.opts
 	r.Format, r.ID, r.Dataset, r.Operation, r.Time = 1, w.recordID(ch), w.b.dataset.name, ch.operation, time.Now().UTC().Truncate(time.Millisecond)
@@ -445,7 +452,8 @@ func sameMetaData(a, b *delta.MetaData) bool {
 }
 
 // placeFiles gives each file a path that the branch does not have: content that
-// it holds already is copied to the next free name.
+// it holds already is copied to the next free name, and so is what a garbage
+// collection is about to delete.
 func (d *Dataset) placeFiles(ctx context.Context, live *snapshot, drafts []draft) ([]draft, error) {
 	if len(drafts) == 0 {
 		return nil, nil
@@ -465,13 +473,20 @@ func (d *Dataset) placeFiles(ctx context.Context, live *snapshot, drafts []draft
 			}
 		}
 	}
+	view, err := d.condemned(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.certain(ctx, view, drafts); err != nil {
+		return nil, err
+	}
 	placed := make([]draft, len(drafts))
 	for i, f := range drafts {
 		if f.SHA256 == "" {
 			return nil, fmt.Errorf("file %s of another writer was not adopted: %w", f.Path, ErrUnsupported)
 		}
 		origin := f.File
-		for nth := 2; taken[f.Path]; nth++ {
+		for nth := 2; taken[f.Path] || view.Has(f.Path); nth++ {
 			f.Path = dataPath(f.SHA256, nth)
 		}
 		if f.Path != origin.Path {

@@ -28,6 +28,7 @@ type Dataset struct {
 	name    string
 	store   blob.Store // Rooted at the dataset's folder.
 	refs    *logbook   // Of the branches beside main.
+	seen    viewCache  // The lists of garbage collections.
 }
 
 func (c *Catalog) dataset(name string) *Dataset {

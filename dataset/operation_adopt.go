@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"time"
 
 	memory18 "github.com/apache/arrow-go/v18/arrow/memory"
 
@@ -97,7 +98,10 @@ func (d *Dataset) adoptFile(ctx context.Context, f *dataFile) (draft, error) {
 		}
 		a.stats = string(stats)
 	}
-	a.Path = dataPath(a.SHA256, 1)
+	if a.Path, err = d.freshPath(ctx, a.SHA256); err != nil {
+		return draft{}, err
+	}
+	a.written = time.Now()
 	return a, d.copyFile(ctx, f.Path, a.File)
 }
 

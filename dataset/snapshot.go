@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
 
@@ -77,10 +78,15 @@ type draft struct {
 	stats string
 	tags  map[string]string
 	order int64 // 0 puts it behind all others.
+	// written is when the file was stored, or found to be; zero for a file of
+	// another version. By the monotonic clock.
+	written time.Time
 }
 
 // draft makes a file of one version ready for another commit.
-func (f *dataFile) draft() draft { return draft{f.File, f.stats, f.tags, f.order} }
+func (f *dataFile) draft() draft {
+	return draft{File: f.File, stats: f.stats, tags: f.tags, order: f.order}
+}
 
 var ownFile = regexp.MustCompile(`^_refs/data/([0-9a-f]{64})(-[0-9]{1,9})?\.parquet$`)
 

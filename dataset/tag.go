@@ -86,6 +86,9 @@ func (d *Dataset) Tag(ctx context.Context, name string, v *Version, opts *TagOpt
 		Author: opts.Author, Message: opts.Message, Time: time.Now().UTC().Truncate(time.Millisecond),
 	}
 	body, err := json.Marshal(file)
+	if err == nil {
+		err = d.held(ctx, v)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", subject, err)
 	}

@@ -112,7 +112,7 @@ var table = &archtest.Table{
 		"dataset/blob/blobtest/faults": {Own: []string{"dataset/blob"}},
 		"dataset": {
 			Own: []string{
-				"dataset/profile", "dataset/blob", "dataset/filter", "dataset/internal/arrowcross", "dataset/internal/delta",
+				"dataset/profile", "dataset/blob", "dataset/filter", "dataset/internal/arrowcross", "dataset/internal/collect", "dataset/internal/delta",
 				"dataset/internal/pqfile", "dataset/internal/rowsort", "dataset/internal/scan", "dataset/internal/checkpoint",
 			},
 			Link: arrow,
@@ -133,6 +133,7 @@ var table = &archtest.Table{
 		},
 		"dataset/internal/wire":       {Own: []string{"dataset/internal/arrowcross"}, Link: slices.Concat(arrow15, arrow18)},
 		"dataset/internal/arrowcross": {Link: slices.Concat(arrow15, arrow18)},
+		"dataset/internal/collect":    {},
 		"dataset/internal/delta":      {Link: arrow15},
 		"dataset/internal/checkpoint": {
 			Own: []string{"dataset/internal/delta", "dataset/internal/pqfile"}, Link: slices.Concat(arrow15, parquet18),
