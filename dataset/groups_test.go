@@ -157,6 +157,7 @@ func TestWhereGivesTheMatchingRows(t *testing.T) {
 				want = append(want, int64(i))
 			}
 		}
+		sameRows(t, v, e, whole, want)
 		for _, columns := range [][]string{nil, {"text", "id"}} {
 			rr, err := v.Read(ctx, &dataset.ReadOptions{Where: e, Columns: columns, BatchRows: 70})
 			require.Equal(t, want, ids(t, rr, err), "%s %v", text, columns)
@@ -315,4 +316,25 @@ func TestColumnsThatCameLaterAreNull(t *testing.T) {
 		rr, err := v.Read(ctx, &dataset.ReadOptions{Where: e, Columns: []string{"id"}})
 		require.Equal(t, want, ids(t, rr, err), text)
 	}
+}
+
+// sameRows compares every column of the rows that match with those of whole.
+func sameRows(t testing.TB, v *dataset.Version, where filter.Expr, whole arrow.Record, rows []int64) {
+	rr, err := v.Read(context.Background(), &dataset.ReadOptions{Where: where})
+	require.NoError(t, err)
+	defer rr.Release()
+	at := 0
+	for rr.Next() {
+		rec := rr.Record()
+		for i := range rec.NumRows() {
+			from := rows[at]
+			if at++; at%3 != 0 {
+				continue
+			}
+			for k, col := range rec.Columns() {
+				require.True(t, array.SliceApproxEqual(whole.Column(k), from, from+1, col, i, i+1, array.WithNaNsEqual(true), array.WithAbsTolerance(0)), "%s: row %d of column %s", where, from, rec.ColumnName(k))
+			}
+		}
+	}
+	require.NoError(t, rr.Err())
 }
