@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # Provisions the real components of test ring 3: S3 servers (versitygw, MinIO),
-# three Python environments (foreign readers; upstream's MLflow, scikit-learn and
-# TensorBoard; Sigstore's model-signing), PostgreSQL, Chromium, and promtool. What it builds stays in
+# four Python environments (foreign readers; the engines that read datasets;
+# upstream's MLflow, scikit-learn and TensorBoard; Sigstore's model-signing),
+# Spark with Delta Lake, PostgreSQL, Chromium, and promtool. What it builds stays in
 # ${MILLWRIGHT_CACHE:-.cache}, one folder a version; a second run finds it there
-# and does nothing. It needs Go, Python 3 with venv, and for the last three
-# apt-get (or the programs on the PATH); it does not need root.
+# and does nothing. It needs Go, Python 3 with venv, Java 17 with Maven, and for
+# the last three apt-get (or the programs on the PATH); it needs root only to
+# install a Java that is missing.
 #
 #   scripts/realtools.sh              everything
-#   scripts/realtools.sh NAME…        some of: versitygw minio python mlflow
-#                                     signing postgres chromium promtool
+#   scripts/realtools.sh NAME…        some of: versitygw minio python engines spark
+#                                     mlflow signing postgres chromium promtool
 #
 # The tests find the tools at $CACHE/bin/{versitygw,minio,promtool,chromium},
 # $CACHE/bin/{postgres,initdb,pg_ctl}, $CACHE/venv/bin/python,
@@ -17,6 +19,8 @@ set -euo pipefail
 
 versitygw_version=v1.8.0
 minio_version=v0.0.0-20260212201848-7aac2a2c5b7c
+spark_version=4.2.0
+maven_dependency_version=3.6.1
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 testdata=$root/internal/inttest/testdata
@@ -95,6 +99,44 @@ python_env() {
 	touch "$dir/complete"
 	ln -sfn "$dir" "$link"
 	say "$name: done in $((SECONDS - began)) s"
+}
+
+# spark is PyPI's pyspark, unpacked: as it comes as a source archive only, pip
+# would spend minutes on packing it anew. Beside it lie the jars of Delta Lake
+# from Maven Central. It is run by the Python of the engines.
+spark() {
+	local pom=$testdata/delta-jars.xml tree dir key began=$SECONDS log=$cache/tools/spark.log
+	key=$({ echo "$spark_version" && cat "$pom"; } | cksum | tr -s ' \t' -)
+	dir=$cache/tools/spark/$key
+	java_ready || die spark "there is no Java with Maven (on Debian: apt-get install openjdk-17-jre-headless maven)" "$log"
+	if [ -d "$dir" ]; then
+		ln -sfn "$dir" "$cache/spark"
+		say "spark: cached ($dir)"
+		return
+	fi
+	say "spark: fetching Spark $spark_version and Delta Lake …"
+	python3 -m pip download --disable-pip-version-check --no-deps --no-binary pyspark -d "$work/spark" "pyspark==$spark_version" >"$log" 2>&1 9>&- ||
+		die spark "pip download failed (is the package index reachable?)" "$log"
+	tar -xzf "$work/spark/pyspark-$spark_version.tar.gz" -C "$work/spark" || die spark "the archive is damaged" "$log"
+	tree=$work/spark/pyspark-$spark_version
+	# As the package's own installation places them.
+	mv "$tree/deps/bin" "$tree/deps/jars" "$tree/pyspark"
+	(cd "$work" && mvn -q -B -f "$pom" "org.apache.maven.plugins:maven-dependency-plugin:$maven_dependency_version:copy-dependencies" \
+		-DoutputDirectory="$tree/delta") >"$log" 2>&1 9>&- ||
+		die spark "mvn failed (is Maven Central reachable?)" "$log"
+	mkdir -p "$(dirname "$dir")"
+	mv "$tree" "$dir"
+	ln -sfn "$dir" "$cache/spark"
+	say "spark: done in $((SECONDS - began)) s"
+}
+
+# java_ready reports whether Java and Maven are on the PATH, and installs them
+# where it may: a Java does not work from an unpacked folder.
+java_ready() {
+	type -P java mvn >/dev/null && return
+	[ "$(id -u)" = 0 ] || return 1
+	say "spark: installing Java and Maven …"
+	{ apt-get update && apt-get install -y --no-install-recommends openjdk-17-jre-headless maven; } >"$log" 2>&1 9>&-
 }
 
 # promtool comes out of Debian's package prometheus. Debian serves one version
@@ -220,18 +262,20 @@ apt_private() {
 		-o Dir::State::status=/var/lib/dpkg/status -o APT::Sandbox::User="$(id -un)" "$@"
 }
 
-[ $# -gt 0 ] || set -- versitygw minio python mlflow signing postgres chromium promtool
+[ $# -gt 0 ] || set -- versitygw minio python engines spark mlflow signing postgres chromium promtool
 for name in "$@"; do
 	case $name in
 	versitygw) go_tool versitygw github.com/versity/versitygw/cmd/versitygw "$versitygw_version" ;;
 	minio) go_tool minio github.com/minio/minio "$minio_version" ;;
 	python) python_env python venv requirements.txt 'deltalake, pyarrow, tritonclient.http' ;;
+	engines) python_env engines engines-venv requirements-engines.txt 'chdb, deltalake, duckdb, pandas, polars, pyarrow, pyiceberg' ;;
+	spark) spark ;;
 	mlflow) python_env mlflow mlflow-venv requirements-mlflow.txt 'boto3, mlflow, pandas, psycopg2, sklearn, tensorboard' ;;
 	signing) python_env signing signing-venv requirements-signing.txt 'model_signing' ;;
 	postgres) postgres ;;
 	chromium) chromium ;;
 	promtool) promtool ;;
-	*) die "$name" "is none of: versitygw minio python mlflow signing postgres chromium promtool" ;;
+	*) die "$name" "is none of: versitygw minio python engines spark mlflow signing postgres chromium promtool" ;;
 	esac
 done
 say "all in $cache"
