@@ -34,10 +34,11 @@ test-real: ## the tests against real servers and foreign readers, which are buil
 bench: ## every benchmark, with allocations
 	go test -run '^$$' -bench . -benchmem ./...
 
-rivals: ## our speed beside MLflow's in the same run, which takes half an hour
-	./scripts/realtools.sh mlflow versitygw
+rivals: ## our speed beside MLflow, pyarrow, delta-rs, Polars and DuckDB in the same run, which takes an hour
+	./scripts/realtools.sh mlflow versitygw engines
 	cd internal/bench && go run ./tracking -mlflow $(MILLWRIGHT_CACHE)/mlflow-venv/bin/mlflow
 	cd internal/bench && go run ./registry -mlflow $(MILLWRIGHT_CACHE)/mlflow-venv/bin/mlflow -s3 $(MILLWRIGHT_CACHE)/bin/versitygw
+	cd internal/bench && go run ./dataset -python $(MILLWRIGHT_CACHE)/engines-venv/bin/python -s3 $(MILLWRIGHT_CACHE)/bin/versitygw
 
 fuzz: ## every fuzz test for FUZZTIME (default 30s)
 	./scripts/fuzz.sh $(FUZZTIME)

@@ -1,0 +1,80 @@
+// Command dataset measures Millwright's datasets against pyarrow, delta-rs,
+// Polars and DuckDB: the same tables, on one machine, in one run, on one core and
+// on two, and prints ratios to the best of the four.
+//
+//	go run ./dataset -python venv/bin/python -s3 bin/versitygw
+//	go run ./dataset -only 'read features' -rows 1000000
+//
+// Every repetition is timed inside the process that does it, after one that
+// warms. On one core the processor's time counts, so that other work on the
+// machine does not; on two the clock on the wall does. Throughput is bytes of the
+// table in Arrow's memory form. All read the same files, which ours wrote, and
+// all write zstd at level 1. What only a table format does (commits, opening a
+// log) is measured against delta-rs and what is built on it.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+)
+
+type config struct {
+	python  string
+	s3      string
+	rows    int
+	commits int
+	repeats int
+	cores   string
+	only    string
+	temp    string
+}
+
+func main() {
+	var c config
+	flag.StringVar(&c.python, "python", "", "Python with the rivals (scripts/realtools.sh engines); without it only ours is measured")
+	flag.StringVar(&c.s3, "s3", "", "program `versitygw`, the S3 server; without it S3 is left out")
+	flag.IntVar(&c.rows, "rows", 4_000_000, "rows of the table of features; the other tables have a share of them")
+	flag.IntVar(&c.commits, "commits", 10_000, "versions of the long log")
+	flag.IntVar(&c.repeats, "repeats", 3, "repetitions of each measurement; the best counts")
+	flag.StringVar(&c.cores, "cores", "1,2", "numbers of cores to measure on")
+	flag.StringVar(&c.only, "only", "", "measure only what has this in its name")
+	flag.StringVar(&c.temp, "temp", "/dev/shm", "folder to work in; one in memory keeps the disk out of the figures")
+	child := flag.String("ours", "", "run one measurement of ours in this process, with the rest of the arguments; for the command's own use")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	err := error(nil)
+	if *child != "" {
+		err = runChild(ctx, *child, flag.Args())
+	} else {
+		err = run(ctx, c)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, c config) (err error) {
+	dir, err := os.MkdirTemp(c.temp, "bench-dataset-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	table := &results{}
+	defer func() { _ = table.print(os.Stdout) }()
+	b := &bench{config: c, dir: dir, table: table, sizes: map[string]int64{}}
+	for text := range strings.SplitSeq(c.cores, ",") {
+		cores, err := strconv.Atoi(text)
+		if err != nil || cores < 1 {
+			return fmt.Errorf("cores %q: want numbers with commas between", c.cores)
+		}
+		b.counts = append(b.counts, cores)
+	}
+	return b.run(ctx)
+}
