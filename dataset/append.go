@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -320,7 +321,7 @@ func (w *appender) store(j *fileJob) error {
 func (w *appender) fail(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if _, mismatch := err.(*SchemaError); w.err == nil || mismatch {
+	if mismatch := (*SchemaError)(nil); w.err == nil || errors.As(err, &mismatch) {
 		w.err = err
 	}
 	w.cancel()

@@ -37,11 +37,13 @@
 //
 // # Reading
 //
-// [Version.Read] checks the SHA-256 of each file before it delivers its rows,
-// and reports a [CorruptError] that names the file instead of training on
-// damaged data. [Version.Profile] gives column statistics without reading rows.
-// [Bucket] splits rows by key in a way that DuckDB and Spark can repeat.
-// Package dataset/ingest reads CSV, JSON Lines, Parquet and Arrow files, to
+// [Version.Read] checks the SHA-256 of what it fetches before it delivers its
+// rows, and reports a [CorruptError] that names the file instead of training on
+// damaged data. With ReadOptions.Columns and Where it fetches only the parts of
+// the files that can matter, and checks each part by itself. [Version.Groups] and
+// [Version.ReadGroups] deal out row groups to workers. [Version.Profile] gives
+// column statistics without reading rows. [Bucket] splits rows by key in a way
+// that DuckDB and Spark can repeat. Package dataset/ingest reads CSV, JSON Lines, Parquet and Arrow files, to
 // import them.
 //
 // # Expectations
@@ -57,6 +59,7 @@
 // The API speaks github.com/apache/arrow/go/v15. Parquet is read and written by
 // arrow-go v18 inside, which writes columns with nulls several times faster and
 // has fixes that v15 never got; records cross between the two without a copy.
+// Package dataset/arrow18 is the same reader and writer in v18 types.
 // Do not import v15's own parquet package in the same program: the two Parquet
 // packages define the same symbols and do not link together.
 package dataset

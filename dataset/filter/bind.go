@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/big"
@@ -127,7 +128,7 @@ func (b *Bound) bind(n *node, at map[string]int, f *errs.Faults) *bound {
 // newTest makes the constant a value of the column's type.
 func newTest(t arrow.DataType, o op, l literal) (test, error) {
 	if l.kind == bad {
-		return nil, fmt.Errorf("%s", l.text)
+		return nil, errors.New(l.text)
 	}
 	switch t := t.(type) {
 	case *arrow.BooleanType:

@@ -26,7 +26,7 @@ func (b *Bound) Eval(rec arrow.Record) (*Mask, error) {
 			return nil, fmt.Errorf("filter: the record has %d columns %q: %w", len(at), f.Name, ErrInvalid)
 		}
 		cols[i] = rec.Column(at[0])
-		if have := cols[i].DataType(); have.ID() != f.Type.ID() || !comparable(have, f.Type) {
+		if have := cols[i].DataType(); have.ID() != f.Type.ID() || !alike(have, f.Type) {
 			return nil, fmt.Errorf("filter: column %q is %s in the record and %s in the schema: %w", f.Name, have, f.Type, ErrInvalid)
 		}
 	}
@@ -34,8 +34,8 @@ func (b *Bound) Eval(rec arrow.Record) (*Mask, error) {
 	return (&Mask{bits: yes, n: n}).count(), nil
 }
 
-// comparable tells whether two types of one id have values of one meaning.
-func comparable(a, b arrow.DataType) bool {
+// alike tells whether two types of one id have values of one meaning.
+func alike(a, b arrow.DataType) bool {
 	switch a := a.(type) {
 	case *arrow.Decimal128Type:
 		return a.Scale == b.(*arrow.Decimal128Type).Scale

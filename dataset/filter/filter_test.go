@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -279,13 +280,13 @@ func randomRecord(t testing.TB, rows int, seed uint64) arrow.Record {
 				parts = append(parts, fmt.Sprintf("%q: %s", name, value))
 			}
 		}
-		add("n", fmt.Sprint(r.IntN(10)-2))
-		add("small", fmt.Sprint(r.IntN(256)-128))
+		add("n", strconv.Itoa(r.IntN(10)-2))
+		add("small", strconv.Itoa(r.IntN(256)-128))
 		add("x", fmt.Sprint(float64(r.IntN(20))/4-1))
 		add("y", fmt.Sprint(float32(r.IntN(20))/4-1))
 		add("city", fmt.Sprintf("%q", string(rune('a'+r.IntN(5)))))
 		add("raw", `"`+[]string{"", "AAE=", "BQ==", "/w=="}[r.IntN(4)]+`"`)
-		add("ok", fmt.Sprint(r.IntN(2) == 0))
+		add("ok", strconv.FormatBool(r.IntN(2) == 0))
 		add("day", fmt.Sprintf(`"2024-02-%02d"`, 1+r.IntN(28)))
 		add("at", fmt.Sprintf(`"2024-02-01T00:00:%02d.%06dZ"`, r.IntN(60), r.IntN(1e6)))
 		add("money", fmt.Sprintf(`"%d.%02d"`, r.IntN(5), r.IntN(100)))

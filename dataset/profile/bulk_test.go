@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -67,7 +68,7 @@ func TestTextCounterCountsWhatAddStringCounts(t *testing.T) {
 		"heavy":   func(i int) string { return fmt.Sprint("v", int(math.Exp(r.Float64()*12))) },
 		"long":    func(i int) string { return strings.Repeat("ü", 200+i%3) },
 		"one":     func(int) string { return "" },
-		"in turn": func(i int) string { return fmt.Sprint(i / 300) },
+		"in turn": func(i int) string { return strconv.Itoa(i / 300) },
 	} {
 		texts := make([]string, 60_000)
 		count := map[string]uint64{}
