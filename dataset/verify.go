@@ -73,6 +73,7 @@ type VerifyReport struct {
 	Checkpoints int64
 	Files       int64 // Data files looked at.
 	Bytes       int64 // Of them read.
+	Expired     int64 // Data files that are gone, of versions that no tag and no branch needs, where Collect was used; no damage.
 	Records     int64
 	Tags        int64
 	Branches    int64 // Besides main.
@@ -121,6 +122,7 @@ type verifier struct {
 	logs    [2]*logWalk // Main's and the refs log's.
 	files   map[string]*seenFile
 	needed  map[string]bool // Paths of files of tags and newest versions.
+	swept   bool            // Old versions may have lost files on purpose.
 	records []recordRef
 	buffers sync.Pool // That files are hashed in.
 

@@ -19,6 +19,9 @@ import (
 	"github.com/millwright-ml/millwright/dataset/profile"
 )
 
+// gone is what is wrong with an object that is not there.
+const gone = "it is gone"
+
 // seenFile is a data file that some version names.
 type seenFile struct {
 	File
@@ -131,6 +134,13 @@ func (v *verifier) tag(ctx context.Context, name string) (why string, err error)
 
 // checkFiles looks at every data file.
 func (v *verifier) checkFiles(ctx context.Context) error {
+	for _, err := range v.d.store.List(ctx, gcFolder) {
+		if err != nil {
+			return err
+		}
+		v.swept = true
+		break
+	}
 	paths := slices.Sorted(maps.Keys(v.files))
 	var done atomic.Int64
 	return parallel(ctx, len(paths), func(ctx context.Context, i int) error {
@@ -141,8 +151,12 @@ func (v *verifier) checkFiles(ctx context.Context) error {
 		}
 		v.mu.Lock()
 		v.report.Files++
+		expired := why == gone && v.swept && !v.needed[f.Path]
+		if expired {
+			v.report.Expired++
+		}
 		v.mu.Unlock()
-		if why != "" {
+		if why != "" && !expired {
 			v.damaged(Damage{Kind: DamagedFile, Path: f.Path, Reason: why, Versions: v.versions(f), Needed: v.needed[f.Path]})
 		}
 		v.progress("files", done.Add(1), int64(len(paths)))
@@ -155,7 +169,7 @@ func (v *verifier) file(ctx context.Context, f *seenFile) (why string, err error
 	info, err := v.d.store.Stat(ctx, f.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "it is gone", nil
+		return gone, nil
 	case errors.Is(err, fs.ErrInvalid):
 		return err.Error(), nil
 	case err != nil:
@@ -168,7 +182,7 @@ func (v *verifier) file(ctx context.Context, f *seenFile) (why string, err error
 	sum, err := v.hash(ctx, f)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "it is gone", nil
+		return gone, nil
 	case err != nil:
 		return "", err
 	case sum != f.SHA256:
@@ -233,7 +247,7 @@ func (v *verifier) checkRecords(ctx context.Context) error {
 		if fault == nil {
 			fault = recordFault(data, r.name)
 		} else if errors.Is(fault, fs.ErrNotExist) {
-			fault = errors.New("it is gone")
+			fault = errors.New(gone)
 		}
 		v.mu.Lock()
 		v.report.Records++

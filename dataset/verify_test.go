@@ -280,3 +280,29 @@ func ExampleDataset_Verify() {
 	// true 1
 	// log entry _delta_log/00000000000000000000.json
 }
+
+// Where Collect was used, old versions may have lost files.
+func TestVerifyAfterACollection(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s := new(blob.Mem)
+	d := create(t, s, "n", small)
+	for i := range int64(2) {
+		_, err := d.Append(ctx, numbers(t, i), nil)
+		require.NoError(t, err)
+	}
+	before, err := d.Latest(ctx)
+	require.NoError(t, err)
+	where, err := filter.Parse("n = 1")
+	require.NoError(t, err)
+	_, err = d.Delete(ctx, where, nil)
+	require.NoError(t, err)
+	require.NoError(t, s.Delete(ctx, "n/"+before.Files[1].Path))
+	require.False(t, verify(t, s, nil).OK())
+	require.NoError(t, s.Put(ctx, "n/_mlops/gc/clock", strings.NewReader("x"), 1))
+	r := verify(t, s, nil)
+	require.True(t, r.OK(), "%v", r.Damage)
+	require.EqualValues(t, 1, r.Expired)
+	require.NoError(t, s.Delete(ctx, "n/"+before.Files[0].Path))
+	require.False(t, verify(t, s, nil).OK(), "the newest version needs this one")
+}
