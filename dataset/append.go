@@ -295,7 +295,7 @@ func (w *appender) store(j *fileJob) error {
 		return w.ctx.Err()
 	}
 	stored := time.Now()
-	fresh, err := w.d.putNew(w.ctx, f, enc.Body)
+	fresh, err := w.d.putFile(w.ctx, f, enc.Body)
 	if err != nil {
 		return err
 	}

@@ -90,15 +90,9 @@ func (l *logbook) readBack(ctx context.Context, key string) (*delta.Entry, error
 
 // putFile stores a file under its digest. One that is there already is checked,
 // and healed when it is damaged: whoever is told that the rows are stored must
-// be able to read them.
-func (d *Dataset) putFile(ctx context.Context, f File, body []byte) error {
-	_, err := d.putNew(ctx, f, body)
-	return err
-}
-
-// putNew is putFile. fresh tells that the first attempt wrote the file, and so
+// be able to read them. fresh tells that the first attempt wrote the file, and so
 // that nobody reads body any more: a request that was answered early may.
-func (d *Dataset) putNew(ctx context.Context, f File, body []byte) (fresh bool, err error) {
+func (d *Dataset) putFile(ctx context.Context, f File, body []byte) (fresh bool, err error) {
 	attempts := 0
 	sum, err := hex.DecodeString(f.SHA256)
 	if err != nil || len(sum) != sha256.Size {

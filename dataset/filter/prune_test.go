@@ -1,6 +1,7 @@
 package filter_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -115,12 +116,7 @@ func TestBloomFilters(t *testing.T) {
 	holds := func(values ...any) func(string) filter.Stats {
 		return func(string) filter.Stats {
 			return filter.Stats{Nulls: 0, MayHold: func(v any) bool {
-				for _, x := range values {
-					if x == v {
-						return true
-					}
-				}
-				return false
+				return slices.Contains(values, v)
 			}}
 		}
 	}
