@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -69,25 +70,31 @@ func TestLongLogIsOpenedFromItsEnd(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	s := &counting{Store: &blob.Mem{}}
-	longLog(t, s, 10_007)
+	// Ten thousand versions where the real components are met: a tenth costs a
+	// tenth of the time and shows the same.
+	versions, middle := int64(1_007), int64(432)
+	if os.Getenv("REQUIRE_REAL") == "1" {
+		versions, middle = 10_007, 4_321
+	}
+	longLog(t, s, int(versions))
 	s.reset()
 
 	d, err := dataset.New(s, nil).Open(ctx, "n")
 	require.NoError(t, err)
 	v, err := d.Latest(ctx)
 	require.NoError(t, err)
-	require.EqualValues(t, 10_007, v.Number)
-	require.EqualValues(t, 10_007, v.Rows)
+	require.EqualValues(t, versions, v.Number)
+	require.EqualValues(t, versions, v.Rows)
 	require.Zero(t, s.lists.Load(), "the log is not listed")
 	require.Less(t, s.reads.Load(), int64(20))
 	require.Less(t, s.misses.Load(), int64(20))
 
 	// So is a version in the middle.
 	s.reset()
-	v, err = d.Version(ctx, 4_321)
+	v, err = d.Version(ctx, middle)
 	require.NoError(t, err)
-	require.EqualValues(t, 4_321, v.Rows)
-	require.Equal(t, fmt.Sprintf("%064x", 4_321), v.Files[0].SHA256)
+	require.EqualValues(t, middle, v.Rows)
+	require.Equal(t, fmt.Sprintf("%064x", middle), v.Files[0].SHA256)
 	require.Zero(t, s.lists.Load())
 	require.Less(t, s.reads.Load(), int64(20))
 
@@ -102,23 +109,23 @@ func TestLongLogIsOpenedFromItsEnd(t *testing.T) {
 
 	// The history is read as far as it is wanted.
 	s.reset()
-	n := int64(10_007)
+	n := versions
 	for v, err := range d.Log(ctx) {
 		require.NoError(t, err)
 		require.Equal(t, n, v.Number)
 		require.Equal(t, n, v.Rows)
 		require.Nil(t, v.Files)
-		if n--; n == 9_990 {
+		if n--; n == versions-17 {
 			break
 		}
 	}
 	require.Less(t, s.reads.Load(), int64(40))
-	full := 0
+	full := int64(0)
 	for _, err := range d.Log(ctx) {
 		require.NoError(t, err)
 		full++
 	}
-	require.Equal(t, 10_008, full)
+	require.Equal(t, versions+1, full)
 }
 
 func TestLogWithoutItsCheckpoints(t *testing.T) {
