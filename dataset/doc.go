@@ -10,7 +10,7 @@
 //
 // # Versions
 //
-// Every [Dataset.Append] makes a [Version]. Its Number is for people and other
+// Every [Branch.Append] makes a [Version]. Its Number is for people and other
 // engines, its Digest is for lineage: a digest names the content, so a training
 // run that records it can be traced to the bytes it saw, in whatever store they
 // are. Versions are never changed or deleted.
@@ -32,8 +32,23 @@
 //
 //	deltalake.DeltaTable("/data/lake/churn", version=1).to_pandas()
 //
-// Do not let another engine write to the table: versions after a commit of
-// another writer are refused with ErrUnsupported, the ones before stay readable.
+// Python may append to main as well, with delta-rs: what it commits is a version
+// like any other, and the next write from here adopts its files (see
+// [Branch.Adopt]). Versions that use what a Delta reader of version 1 does not
+// know are refused with ErrUnsupported, the ones before stay readable.
+//
+// The log is read from its newest checkpoint, so that opening a table costs the
+// same after ten commits and after ten thousand; checkpoints are written every
+// ten commits, in Delta's form, and nothing depends on them but speed.
+//
+// # Changing a table
+//
+// [Branch.Append], [Branch.Overwrite], [Branch.Delete], [Branch.Evolve] and
+// [Branch.Restore] each make one version. A commit that another writer overtook
+// is repeated behind it; it is a [ConflictError] only when files that it
+// replaces were replaced meanwhile, or the schema was changed under it. Rows are
+// deleted by writing the files that hold them anew, so that every engine reads
+// the result. [Branch.Log] and [Branch.At] go back in time.
 //
 // # Reading
 //
