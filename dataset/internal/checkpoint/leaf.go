@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/apache/arrow-go/v18/parquet"
@@ -208,7 +209,7 @@ func levels[T any](t *table, info columnInfo, r batchReader[T], col file.ColumnC
 				continue
 			}
 			if at >= len(l.values) {
-				return nil, fmt.Errorf("it has fewer values than its levels say")
+				return nil, errors.New("it has fewer values than its levels say")
 			}
 			l.slot = append(l.slot, int32(at))
 			at++
