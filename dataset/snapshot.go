@@ -348,17 +348,6 @@ func byOrder(a, b *dataFile) int {
 // nextOrder is the place behind a file.
 func nextOrder(last int64) int64 { return last/orderStep*orderStep + orderStep }
 
-// live finds a file by its path, nil when it is not there.
-func (s *snapshot) live(paths map[string]bool) map[string]*dataFile {
-	found := make(map[string]*dataFile, len(paths))
-	for _, f := range s.files {
-		if paths[f.Path] {
-			found[f.Path] = f
-		}
-	}
-	return found
-}
-
 // readable says why the version cannot be read, nil when it can.
 func (s *snapshot) readable() error {
 	if s.bad != nil {
