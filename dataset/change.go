@@ -126,6 +126,9 @@ func (b *Branch) commit(ctx context.Context, opts *CommitOptions, plan planFunc)
 func (w *committer) try(ctx context.Context, head *snapshot, plan planFunc) (*Version, error) {
 	b := w.b
 	var tip *snapshot
+	if err := b.fenced(ctx, head); err != nil {
+		return nil, err
+	}
 	if head != nil {
 		if err := errors.Join(head.bad, head.writable); err != nil {
 			return nil, err

@@ -41,6 +41,7 @@ type summary struct {
 	Tags       map[string]string `json:"tags,omitempty"`
 	App        string            `json:"app,omitempty"`
 	AppVersion int64             `json:"appVersion,omitempty"`
+	Was        string            `json:"was,omitempty"`      // Digest before an erase of rows.
 	Squashed   bool              `json:"squashed,omitempty"` // An erase took the other actions out of the entry.
 }
 
@@ -73,6 +74,7 @@ type record struct {
 	Files      []File            `json:"files"` // That the commit wrote.
 	Profile    json.RawMessage   `json:"profile,omitempty"`
 	Validation json.RawMessage   `json:"validation,omitempty"` // The report of the expectations.
+	Erases     []string          `json:"erases,omitempty"`     // That took the profile and the report away.
 }
 
 var (

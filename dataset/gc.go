@@ -128,6 +128,9 @@ func (c *collector) run(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := c.d.quiet(ctx); err != nil {
+		return err
+	}
 	lists, err := c.d.readLists(ctx, nil)
 	if err != nil {
 		return err
@@ -232,6 +235,9 @@ func (c *collector) sweep(ctx context.Context, l listedAt) error {
 
 // open tells whether a list stands and was not swept.
 func (c *collector) open(ctx context.Context, l listedAt) (bool, error) {
+	if err := c.d.quiet(ctx); err != nil {
+		return false, err
+	}
 	_, err := c.d.store.Stat(ctx, gcListKey(l.ID))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil

@@ -59,6 +59,8 @@ type viewCache struct {
 	mu    sync.Mutex
 	view  *collect.View
 	lists map[string]*gcList
+	// erases are the counts of the fences that were seen, by log.
+	erases map[string]int64
 }
 
 // condemned is what the lists say. It is read again after half a lease, so that

@@ -78,6 +78,11 @@ func (l *logbook) known() *snapshot {
 func (l *logbook) learn(s *snapshot) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.head != nil && l.head.erases() != s.erases() {
+		// An erase has changed what lies before: s was made of entries that are old.
+		l.drop()
+		return
+	}
 	if l.head == nil || s.version > l.head.version {
 		l.head = s
 	}
@@ -137,9 +142,19 @@ func (l *logbook) latest(ctx context.Context) (*snapshot, error) {
 			return nil, err
 		}
 	}
+	from := s.erases()
 	s, err := l.advance(ctx, s)
 	if err != nil {
 		return nil, err
+	}
+	if s.erases() != from {
+		l.forget()
+		if s, err = l.load(ctx); err == nil {
+			s, err = l.advance(ctx, s)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	l.learn(s)
 	return s, nil
@@ -219,6 +234,11 @@ func (l *logbook) entry(ctx context.Context, n int64) (e *delta.Entry, fault, er
 func (l *logbook) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.drop()
+}
+
+// drop is forget with the lock held.
+func (l *logbook) drop() {
 	l.head, l.recent, l.commits, l.order = nil, nil, map[int64]*commit{}, nil
 }
 

@@ -1,0 +1,362 @@
+package dataset_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millwright-ml/millwright/dataset"
+	"github.com/millwright-ml/millwright/dataset/blob"
+	"github.com/millwright-ml/millwright/dataset/blob/blobtest/faults"
+	"github.com/millwright-ml/millwright/dataset/filter"
+)
+
+var people = arrow.NewSchema([]arrow.Field{
+	{Name: "id", Type: arrow.PrimitiveTypes.Int64},
+	{Name: "mail", Type: arrow.BinaryTypes.String, Nullable: true},
+}, nil)
+
+const secret = "zz-secret@example.com"
+
+func persons(t testing.TB, mails ...string) array.RecordReader {
+	b := array.NewRecordBuilder(memory.DefaultAllocator, people)
+	for i, m := range mails {
+		b.Field(0).(*array.Int64Builder).Append(int64(i))
+		if m == "" {
+			b.Field(1).AppendNull()
+		} else {
+			b.Field(1).(*array.StringBuilder).Append(m)
+		}
+	}
+	return reader(t, b.NewRecord())
+}
+
+func mails(t testing.TB, v *dataset.Version) ([]string, error) {
+	rr, err := v.Read(context.Background(), &dataset.ReadOptions{Columns: []string{"mail"}})
+	require.NoError(t, err)
+	defer rr.Release()
+	out := []string{}
+	for rr.Next() {
+		column := rr.Record().Column(0).(*array.String)
+		for i := range column.Len() {
+			if column.IsNull(i) {
+				out = append(out, "")
+			} else {
+				out = append(out, strings.Clone(column.Value(i)))
+			}
+		}
+	}
+	return out, rr.Err()
+}
+
+// members makes a table with a history in which the secret comes, stays, moves
+// and goes, on two branches.
+func members(t testing.TB, s blob.Store) {
+	ctx := context.Background()
+	d := create(t, s, "m", people)
+	add := func(b *dataset.Branch, mails ...string) *dataset.Version {
+		v, err := b.Append(ctx, persons(t, mails...), nil)
+		require.NoError(t, err)
+		return v
+	}
+	add(d.Branch, "a", "b")
+	with := add(d.Branch, "c", secret, "", "d")
+	add(d.Branch, secret)
+	_, err := d.Delete(ctx, filter.Eq("mail", "a"), nil)
+	require.NoError(t, err)
+	require.NoError(t, d.Tag(ctx, "with", with, nil))
+	dev, err := d.CreateBranch(ctx, "dev", with)
+	require.NoError(t, err)
+	add(dev, "e", secret)
+	add(d.Branch, "f", secret) // Without the secret these two are equal but for the names.
+	add(d.Branch, "f", secret)
+	_, err = d.Delete(ctx, filter.Eq("mail", secret), nil)
+	require.NoError(t, err)
+	_, err = d.Restore(ctx, with, nil)
+	require.NoError(t, err)
+	for i := range 3 {
+		add(d.Branch, fmt.Sprint("g", i))
+	}
+	_, err = d.Evolve(ctx, arrow.NewSchema(append(slices.Clone(people.Fields()), arrow.Field{Name: "x", Type: arrow.BinaryTypes.String, Nullable: true}), nil), nil)
+	require.NoError(t, err)
+}
+
+// contents reads every version of both tables.
+func contents(t testing.TB, s blob.Store) map[string][]string {
+	ctx := context.Background()
+	d, err := dataset.New(s, nil).Open(ctx, "m")
+	require.NoError(t, err)
+	out := map[string][]string{}
+	for _, name := range []string{"main", "dev"} {
+		b, err := d.OpenBranch(ctx, name)
+		require.NoError(t, err)
+		for v, err := range b.Log(ctx) {
+			require.NoError(t, err)
+			v, err = v.Load(ctx)
+			require.NoError(t, err)
+			got, err := mails(t, v)
+			require.NoError(t, err, "version %d of %s", v.Number, v.Branch)
+			require.Len(t, got, int(v.Rows))
+			out[fmt.Sprintf("%s@%d", v.Branch, v.Number)] = got
+		}
+	}
+	v, err := d.Resolve(ctx, "with")
+	require.NoError(t, err)
+	out["with"], err = mails(t, v)
+	require.NoError(t, err)
+	return out
+}
+
+func without(list []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(m string) bool { return m == secret })
+}
+
+// erased checks that nothing is left of the secret, and everything else.
+func erased(t testing.TB, s blob.Store, before map[string][]string) {
+	ctx := context.Background()
+	after := contents(t, s)
+	for name, list := range before {
+		require.Equal(t, without(list), after[name], name)
+	}
+	for info, err := range s.List(ctx, "m/") {
+		require.NoError(t, err)
+		data, err := blob.ReadAll(ctx, s, info.Name(), 1<<20)
+		require.NoError(t, err)
+		require.NotContains(t, string(data), secret, info.Name())
+	}
+	d, err := dataset.New(s, nil).Open(ctx, "m")
+	require.NoError(t, err)
+	report, err := d.Verify(ctx, nil)
+	require.NoError(t, err)
+	require.True(t, report.OK(), "%v", report.Damage)
+}
+
+var forget = filter.Eq("mail", secret)
+
+func TestErase(t *testing.T) {
+	t.Parallel()
+	stores(t, func(t *testing.T, s blob.Store) {
+		ctx := context.Background()
+		members(t, s)
+		before := contents(t, s)
+		old, err := dataset.New(s, nil).Open(ctx, "m")
+		require.NoError(t, err)
+		stale, err := old.Resolve(ctx, "with")
+		require.NoError(t, err)
+		tip, err := old.Latest(ctx)
+		require.NoError(t, err)
+
+		d, err := dataset.New(s, nil).Open(ctx, "m")
+		require.NoError(t, err)
+		phases := map[string]bool{}
+		c, err := d.Erase(ctx, forget, &dataset.EraseOptions{By: "dpo", Reason: "request 7", Progress: func(p dataset.EraseProgress) { phases[p.Phase] = true }})
+		require.NoError(t, err)
+		erased(t, s, before)
+		require.Len(t, phases, 4)
+		require.Equal(t, "dpo", c.By)
+		require.EqualValues(t, 5, c.Rows, "stored rows with the secret")
+		require.Empty(t, c.Predicate)
+		require.Len(t, c.PredicateSHA256, 64)
+		require.Equal(t, []string{"with"}, c.Tags)
+		require.NotEmpty(t, c.Records)
+		for _, f := range c.Files {
+			_, err := s.Stat(ctx, "m/"+f.Path)
+			require.Error(t, err)
+		}
+		for _, v := range c.Versions {
+			require.NotEqual(t, v.Before, v.After)
+			require.Positive(t, v.Rows)
+			_, err := d.ByDigest(ctx, v.Before)
+			require.ErrorIs(t, err, dataset.ErrNotFound)
+		}
+		v, err := d.Resolve(ctx, "with")
+		require.NoError(t, err)
+		p, err := v.Profile(ctx)
+		require.NoError(t, err)
+		require.EqualValues(t, 5, p.Rows)
+
+		// What another process holds is refused, and it finds the new state by itself.
+		_, err = mails(t, stale)
+		require.Error(t, err)
+		_, err = old.Restore(ctx, stale, nil)
+		require.Error(t, err)
+		v, err = old.Append(ctx, persons(t, "h"), nil)
+		if err != nil { // The columns differ.
+			require.ErrorIs(t, err, dataset.ErrInvalid)
+			v, err = old.Restore(ctx, v2(t, old, 1), nil)
+		}
+		require.NoError(t, err)
+		require.Equal(t, tip.Number+3, v.Number)
+		got, err := mails(t, v)
+		require.NoError(t, err)
+		require.Equal(t, []string{"a", "b"}, got)
+
+		// Erasing again finds nothing, and the same content can come again.
+		c, err = d.Erase(ctx, forget, &dataset.EraseOptions{RecordPredicate: true})
+		require.NoError(t, err)
+		require.Zero(t, c.Rows)
+		require.Contains(t, c.Predicate, secret)
+		_, err = d.Append(ctx, persons(t, "c", secret, "", "d"), nil)
+		require.NoError(t, err)
+
+		for _, bad := range []filter.Expr{{}, filter.Eq("nobody", 1), filter.Eq("id", "x")} {
+			_, err = d.Erase(ctx, bad, &dataset.EraseOptions{Resume: true})
+			require.Error(t, err)
+		}
+	})
+}
+
+func v2(t testing.TB, d *dataset.Dataset, n int64) *dataset.Version {
+	v, err := d.Version(context.Background(), n)
+	require.NoError(t, err)
+	return v
+}
+
+// TestEraseBrokenOff ends an erase at every write (every third in ring 1), checks that every version can
+// be read, before or after, and resumes it.
+func TestEraseBrokenOff(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	origin := &blob.Mem{}
+	members(t, origin)
+	before := contents(t, origin)
+	writes := func(c faults.Call) bool {
+		return c.Op == faults.Create || c.Op == faults.Put || c.Op == faults.Delete || c.Op == faults.Swap || c.Op == faults.Copy
+	}
+	run := func(s blob.Store, end int64) (steps int64, err error) {
+		var n atomic.Int64
+		kit := faults.New(s, &faults.Options{Before: func(c faults.Call) error {
+			if end > 0 && n.Load() >= end || writes(c) && n.Add(1) == end {
+				return context.Canceled
+			}
+			return nil
+		}})
+		d, err := dataset.New(kit, nil).Open(ctx, "m")
+		require.NoError(t, err)
+		_, err = d.Erase(ctx, forget, nil)
+		return n.Load(), err
+	}
+	steps, err := run(clone(t, origin), 0)
+	require.NoError(t, err)
+	require.Greater(t, steps, int64(30))
+	stride := int64(3)
+	if os.Getenv("REQUIRE_REAL") == "1" {
+		stride = 1
+	}
+	for end := int64(1); end <= steps; end += stride {
+		s := clone(t, origin)
+		_, err := run(s, end)
+		require.Error(t, err, "step %d", end)
+		for name, list := range contents(t, s) {
+			if was, ok := before[name]; ok && !slices.Equal(was, list) {
+				require.Equal(t, without(was), without(list), "step %d: %s", end, name)
+			}
+		}
+		d, err := dataset.New(s, nil).Open(ctx, "m")
+		require.NoError(t, err)
+		_, err = d.Erase(ctx, forget, nil)
+		if busy := (*dataset.EraseError)(nil); errors.As(err, &busy) {
+			require.ErrorIs(t, err, dataset.ErrConflict)
+			_, err = d.Collect(ctx, apply(-1))
+			require.ErrorIs(t, err, dataset.ErrConflict)
+			_, err = d.Erase(ctx, forget, &dataset.EraseOptions{Resume: true})
+		}
+		require.NoError(t, err, "step %d", end)
+		erased(t, s, before)
+	}
+}
+
+func TestEraseKeepsWritersOut(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := &blob.Mem{}
+	members(t, s)
+	other, err := dataset.New(s, nil).Open(ctx, "m")
+	require.NoError(t, err)
+	kit := faults.New(s, nil)
+	kit.Inject(faults.Rule{Op: faults.Put, Key: "_mlops/erase/", Times: -1, Fault: faults.LostRequest()})
+	d, err := dataset.New(kit, nil).Open(ctx, "m")
+	require.NoError(t, err)
+	_, err = d.Erase(ctx, forget, nil)
+	require.Error(t, err, "the journal cannot be written")
+	var busy *dataset.EraseError
+	_, err = other.Restore(ctx, v2(t, other, 1), nil)
+	require.ErrorAs(t, err, &busy)
+	dev, err := other.OpenBranch(ctx, "dev")
+	require.NoError(t, err)
+	_, err = dev.Append(ctx, persons(t, "x"), nil)
+	require.ErrorAs(t, err, &busy)
+	_, err = other.Erase(ctx, filter.Eq("mail", "b"), nil)
+	require.ErrorAs(t, err, &busy)
+	require.NotEmpty(t, busy.ID)
+
+	_, err = other.Erase(ctx, forget, &dataset.EraseOptions{Resume: true})
+	require.NoError(t, err)
+	_, err = dev.Append(ctx, persons(t, "x"), nil)
+	require.NoError(t, err)
+	_, err = other.Restore(ctx, v2(t, other, 1), nil)
+	require.NoError(t, err)
+}
+
+// TestDeltaRSReadsErasedVersions needs a Python with deltalake and pyarrow,
+// named by MILLWRIGHT_PYTHON.
+func TestDeltaRSReadsErasedVersions(t *testing.T) {
+	t.Parallel()
+	python := os.Getenv("MILLWRIGHT_PYTHON")
+	if python == "" {
+		if os.Getenv("REQUIRE_REAL") == "1" {
+			t.Fatal("REQUIRE_REAL is 1 and MILLWRIGHT_PYTHON names no Python with deltalake and pyarrow")
+		}
+		t.Skip("MILLWRIGHT_PYTHON names no Python with deltalake and pyarrow")
+	}
+	ctx := context.Background()
+	dir := t.TempDir()
+	s := folder(t, dir)
+	members(t, s)
+	before := contents(t, s)
+	d, err := dataset.New(s, nil).Open(ctx, "m")
+	require.NoError(t, err)
+	_, err = d.Erase(ctx, forget, nil)
+	require.NoError(t, err)
+	const script = `
+import sys
+from deltalake import DeltaTable
+for table in sys.argv[1:]:
+    for n in range(DeltaTable(table).version() + 1):
+        t = DeltaTable(table, version=n).to_pyarrow_table()
+        print(n, sorted(x or "" for x in t.column("mail").to_pylist()))
+`
+	main, refs := filepath.Join(dir, "m"), filepath.Join(dir, "m", "_refs")
+	for branch, table := range map[string]string{"main": main, "dev": refs} {
+		cmd := exec.CommandContext(ctx, python, "-c", script, table)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		require.NoError(t, err, stderr.String())
+		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+		for name, list := range before {
+			number, ok := strings.CutPrefix(name, branch+"@")
+			if !ok {
+				continue
+			}
+			var quoted []string
+			for _, m := range slices.Sorted(slices.Values(without(list))) {
+				quoted = append(quoted, "'"+m+"'")
+			}
+			require.Contains(t, lines, number+" ["+strings.Join(quoted, ", ")+"]", name)
+		}
+	}
+}
