@@ -149,7 +149,7 @@ class Polars:
         return self.scan().filter((column >= low) & (column < high)).collect().height
 
     def open(self):
-        self.lib.scan_delta(plan["table"])
+        self.lib.scan_delta(plan["table"]).collect_schema()
         return 1
 
     def s3write(self):
