@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	"github.com/apache/arrow/go/v15/arrow"
 
@@ -201,9 +202,7 @@ func (b *Branch) SetExpectations(ctx context.Context, list []profile.Expectation
 		}
 		m := *tip.metaData
 		m.Configuration = make(map[string]string, len(tip.metaData.Configuration)+1)
-		for k, v := range tip.metaData.Configuration {
-			m.Configuration[k] = v
-		}
+		maps.Copy(m.Configuration, tip.metaData.Configuration)
 		delete(m.Configuration, expectProperty)
 		if len(list) > 0 {
 			var f errs.Faults

@@ -134,34 +134,34 @@ func (b *body) resume(why error) error {
 	if errors.Is(why, io.EOF) {
 		why = io.ErrUnexpectedEOF
 	}
-	for ; b.try < settleTries; b.try++ {
-		if b.ctx.Err() != nil {
-			return b.ctx.Err()
-		}
-		if err := pause(b.ctx, b.try); err != nil {
-			return err
-		}
-		in := *b.in
-		in.Range = aws.String(fmt.Sprintf("bytes=%d-%d", b.off, b.end-1))
-		if tag := blob.Tag(b.info); tag != "" {
-			in.IfMatch = aws.String(quoted(tag))
-		}
-		out, err := b.s.client.GetObject(b.ctx, &in)
-		switch {
-		case isConflict(err) || isAbsent(err):
-			return fmt.Errorf("the object was replaced while it was read: %w", blob.ErrConflict)
-		case err != nil:
-			return b.s.cause(b.ctx, err)
-		}
-		_ = b.r.Close() // broken
-		b.r = out.Body
-		if _, err := b.s.total(out, b.off); err != nil {
-			return err
-		}
-		b.try++
-		return nil
+	if b.try >= settleTries {
+		return fmt.Errorf("the answer broke off at byte %d of %d again and again: %w: %w", b.off, b.end, why, ErrUnavailable)
 	}
-	return fmt.Errorf("the answer broke off at byte %d of %d again and again: %w: %w", b.off, b.end, why, ErrUnavailable)
+	if b.ctx.Err() != nil {
+		return b.ctx.Err()
+	}
+	if err := pause(b.ctx, b.try); err != nil {
+		return err
+	}
+	in := *b.in
+	in.Range = aws.String(fmt.Sprintf("bytes=%d-%d", b.off, b.end-1))
+	if tag := blob.Tag(b.info); tag != "" {
+		in.IfMatch = aws.String(quoted(tag))
+	}
+	out, err := b.s.client.GetObject(b.ctx, &in)
+	switch {
+	case isConflict(err) || isAbsent(err):
+		return fmt.Errorf("the object was replaced while it was read: %w", blob.ErrConflict)
+	case err != nil:
+		return b.s.cause(b.ctx, err)
+	}
+	_ = b.r.Close() // broken
+	b.r = out.Body
+	if _, err := b.s.total(out, b.off); err != nil {
+		return err
+	}
+	b.try++
+	return nil
 }
 
 // tagOf takes an ETag out of its quotes, which not every answer has.
