@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"time"
 
 	"github.com/millwright-ml/millwright/dataset/internal/delta"
@@ -121,9 +122,7 @@ func (l *logbook) fence(ctx context.Context, producer, id string, up bool) (int6
 			own.Parent, own.Parents = head.digest(), []parent{{Commit: before.id(l.name), Version: head.version}}
 			if len(before.summary.Includes) > 0 {
 				own.Includes = map[string]int64{}
-				for k, n := range before.summary.Includes {
-					own.Includes[k] = n
-				}
+				maps.Copy(own.Includes, before.summary.Includes)
 				own.Includes[mainLog] = head.version + 1
 			}
 		}
