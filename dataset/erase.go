@@ -167,6 +167,14 @@ type eraser struct {
 	opts  *EraseOptions
 	j     *eraseJournal
 	plan  map[string]*erasedPlan // By the path of the old file.
+	fresh map[string]bool        // Paths of the new files.
+	moved map[versionAt]ErasedVersion
+}
+
+// versionAt is where a version is.
+type versionAt struct {
+	table  string
+	number int64
 }
 
 func eraseKey(id string) string { return eraseFolder + id + ".json" }
@@ -281,11 +289,18 @@ func (e *eraser) save(ctx context.Context) error {
 	return e.d.put(ctx, eraseKey(e.j.ID), body)
 }
 
-// index finds plans by path.
+// index finds what the journal says by path and by version.
 func (e *eraser) index() {
-	e.plan = make(map[string]*erasedPlan, len(e.j.Planned))
+	e.plan, e.fresh, e.moved = map[string]*erasedPlan{}, map[string]bool{}, map[versionAt]ErasedVersion{}
 	for i := range e.j.Planned {
-		e.plan[e.j.Planned[i].Path] = &e.j.Planned[i]
+		p := &e.j.Planned[i]
+		e.plan[p.Path] = p
+		for _, f := range p.New {
+			e.fresh[f.Path] = true
+		}
+	}
+	for _, v := range e.j.Versions {
+		e.moved[versionAt{v.Table, v.Number}] = v
 	}
 }
 

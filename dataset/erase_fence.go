@@ -121,8 +121,7 @@ func (l *logbook) fence(ctx context.Context, producer, id string, up bool) (int6
 		if l.root == "" {
 			own.Parent, own.Parents = head.digest(), []parent{{Commit: before.id(l.name), Version: head.version}}
 			if len(before.summary.Includes) > 0 {
-				own.Includes = map[string]int64{}
-				maps.Copy(own.Includes, before.summary.Includes)
+				own.Includes = maps.Clone(before.summary.Includes)
 				own.Includes[mainLog] = head.version + 1
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -309,6 +310,73 @@ func TestEraseKeepsWritersOut(t *testing.T) {
 	require.NoError(t, err)
 	_, err = other.Restore(ctx, v2(t, other, 1), nil)
 	require.NoError(t, err)
+}
+
+// TestEraseBesideWriters lets writers append, compact and branch while rows are
+// erased: what they were told is stored is there, and the rows are gone.
+func TestEraseBesideWriters(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	for round := range 4 {
+		s := &blob.Mem{}
+		members(t, s)
+		before := contents(t, s)
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		stored := map[string]bool{}
+		for w := range 3 {
+			d, err := dataset.New(s, nil).Open(ctx, "m")
+			require.NoError(t, err)
+			dev, err := d.OpenBranch(ctx, "dev")
+			require.NoError(t, err)
+			var rr []array.RecordReader
+			for i := range 12 {
+				rr = append(rr, persons(t, fmt.Sprintf("w%d-%d", w, i)))
+			}
+			wg.Go(func() {
+				for i, r := range rr {
+					var err error
+					if w == 2 && i%3 == 2 {
+						_, err = dev.Compact(ctx, nil)
+						if _, conflict := errors.AsType[*dataset.ConflictError](err); conflict {
+							err = nil
+						}
+					} else if _, err = dev.Append(ctx, r, nil); err == nil {
+						mu.Lock()
+						stored[fmt.Sprintf("w%d-%d", w, i)] = true
+						mu.Unlock()
+					}
+					if busy := (*dataset.EraseError)(nil); err != nil && !errors.As(err, &busy) && !errors.Is(err, dataset.ErrConflict) {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		d, err := dataset.New(s, nil).Open(ctx, "m")
+		require.NoError(t, err)
+		_, err = d.Erase(ctx, forget, nil)
+		require.NoError(t, err, "round %d", round)
+		wg.Wait()
+		after := contents(t, s)
+		for name, list := range before {
+			require.Equal(t, without(list), after[name], name)
+		}
+		for name, list := range after {
+			require.NotContains(t, list, secret, name)
+		}
+		dev, err := d.OpenBranch(ctx, "dev")
+		require.NoError(t, err)
+		v, err := dev.Latest(ctx)
+		require.NoError(t, err)
+		have, err := mails(t, v)
+		require.NoError(t, err)
+		for m := range stored {
+			require.Contains(t, have, m)
+		}
+		report, err := d.Verify(ctx, nil)
+		require.NoError(t, err)
+		require.True(t, report.OK(), "%v", report.Damage)
+	}
 }
 
 // TestDeltaRSReadsErasedVersions needs a Python with deltalake and pyarrow,

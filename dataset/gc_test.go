@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -261,14 +262,14 @@ func collectRandomly(t *testing.T, r *rand.Rand) {
 		require.NoError(t, err)
 		_, _ = d.Collect(ctx, apply(keep))
 	}
-	calls := 0
+	var calls atomic.Int64
 	for range 60 {
 		d := handles[r.IntN(2)]
 		// In the middle of the operation somebody collects, up to half a day later.
-		at := calls + r.IntN(12)
+		at := calls.Load() + int64(r.IntN(12))
 		c.mu.Lock()
 		c.door = func(string, string) {
-			if calls++; calls == at {
+			if calls.Add(1) == at {
 				c.mu.Lock()
 				door := c.door
 				c.door = nil
