@@ -129,10 +129,10 @@ type erasedFile struct {
 // hold again.
 //
 // What Erase does not reach: commit messages, tags and table properties that
-// people wrote; unused files of broken writers, which Collect deletes; copies
-// elsewhere, such as caches and backups; and the older object versions of a
-// bucket with versioning, of the data files as of the rewritten logs: end those
-// by a lifecycle rule.
+// people wrote; files that a writer stores while Erase works and then cannot
+// commit, which Collect deletes; copies elsewhere, such as caches and backups;
+// and the older object versions of a bucket with versioning, of the data files
+// as of the rewritten logs: end those by a lifecycle rule.
 func (d *Dataset) Erase(ctx context.Context, where filter.Expr, opts *EraseOptions) (*Certificate, error) {
 	if opts == nil {
 		opts = &EraseOptions{}

@@ -44,7 +44,8 @@ func (e *eraser) history(ctx context.Context, l *logbook, f func(s *snapshot) er
 // oldFile is a file of the history, as the first version with it shows it.
 type oldFile struct {
 	*dataFile
-	of *Version
+	of     *Version
+	orphan bool // No version has it: a writer broke off, or is about to commit it.
 }
 
 // scan finds the files with matching rows, writes those that take their place,
@@ -66,7 +67,7 @@ func (e *eraser) scan(ctx context.Context) error {
 			for _, f := range s.files {
 				if !seen[f.Path] {
 					seen[f.Path] = true
-					files = append(files, oldFile{f, &Version{Dataset: e.d.name, Branch: mainLog, Number: s.version, dataset: e.d, log: l, snap: s, schema: s.schema}})
+					files = append(files, oldFile{dataFile: f, of: e.view(l, s)})
 				}
 			}
 			return nil
@@ -82,6 +83,11 @@ func (e *eraser) scan(ctx context.Context) error {
 	if _, err := e.where.Bind(arrow.NewSchema(all, nil)); err != nil {
 		return err
 	}
+	orphans, err := e.orphans(ctx, seen)
+	if err != nil {
+		return err
+	}
+	files = append(files, orphans...)
 	for i, f := range files {
 		p, err := e.rewrite(ctx, f, columns, seen)
 		if err != nil {
@@ -95,6 +101,35 @@ func (e *eraser) scan(ctx context.Context) error {
 	}
 	e.index()
 	return e.changed(ctx)
+}
+
+// view is a version to read files with.
+func (e *eraser) view(l *logbook, s *snapshot) *Version {
+	return &Version{Dataset: e.d.name, Branch: mainLog, Number: s.version, dataset: e.d, log: l, snap: s, schema: s.schema}
+}
+
+// orphans are the data files that no version has.
+func (e *eraser) orphans(ctx context.Context, seen map[string]bool) ([]oldFile, error) {
+	head, err := e.d.log.latest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var files []oldFile
+	for info, err := range e.d.store.List(ctx, dataFolder) {
+		if err != nil {
+			return nil, err
+		}
+		m := ownFile.FindStringSubmatch(info.Name())
+		if m == nil || seen[info.Name()] {
+			continue
+		}
+		f := &dataFile{File: File{Path: info.Name(), SHA256: m[1], Size: info.Size()}}
+		if f.Rows, err = e.d.countRows(ctx, f.Path, f.Size); err != nil {
+			return nil, fmt.Errorf("file %s, which no version has, cannot be read: Collect or delete it: %w", f.Path, err)
+		}
+		files = append(files, oldFile{dataFile: f, of: e.view(e.d.log, head), orphan: true})
+	}
+	return files, nil
 }
 
 // changed notes the versions that change.
@@ -195,7 +230,7 @@ func (e *eraser) rewrite(ctx context.Context, f oldFile, columns map[string]arro
 	if err != nil || p.Rows == 0 {
 		return nil, err
 	}
-	if p.Rows == f.Rows {
+	if p.Rows == f.Rows || f.orphan {
 		return p, nil
 	}
 	return p, e.rest(ctx, p, part, own, taken)

@@ -220,6 +220,37 @@ func TestErase(t *testing.T) {
 	})
 }
 
+// A writer that was killed left a file with the row in it.
+func TestEraseFindsUnusedFiles(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := &blob.Mem{}
+	members(t, s)
+	before := contents(t, s)
+	for _, list := range [][]string{{"lost", secret}, {"harmless"}} {
+		kit := faults.New(s, nil)
+		kit.Inject(faults.Rule{Op: faults.Put, Key: "_mlops/commits/", Times: -1, Fault: faults.LostRequest()})
+		d, err := dataset.New(kit, nil).Open(ctx, "m")
+		require.NoError(t, err)
+		dev, err := d.OpenBranch(ctx, "dev")
+		require.NoError(t, err)
+		_, err = dev.Append(ctx, persons(t, list...), nil)
+		require.Error(t, err)
+	}
+	files := countFiles(t, s, "m/_refs/data/")
+	d, err := dataset.New(s, nil).Open(ctx, "m")
+	require.NoError(t, err)
+	c, err := d.Erase(ctx, forget, nil)
+	require.NoError(t, err)
+	require.EqualValues(t, 6, c.Rows)
+	erased(t, s, before)
+	replaced := 0
+	for _, f := range c.Files {
+		replaced += len(f.Replaced)
+	}
+	require.Equal(t, files-len(c.Files)+replaced, countFiles(t, s, "m/_refs/data/"), "the harmless file stays for its writer")
+}
+
 func v2(t testing.TB, d *dataset.Dataset, n int64) *dataset.Version {
 	v, err := d.Version(context.Background(), n)
 	require.NoError(t, err)
