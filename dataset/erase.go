@@ -105,6 +105,9 @@ type erasedPlan struct {
 	New  []erasedFile `json:"new"`
 }
 
+// gone says that the file was gone before, and only its statistics go.
+func (p *erasedPlan) gone() bool { return len(p.New) == 1 && p.New[0].Path == p.Path }
+
 type erasedFile struct {
 	File
 	Stats string            `json:"stats"`
@@ -198,6 +201,9 @@ func (e *eraser) run(ctx context.Context) (*Certificate, error) {
 		}
 		e.j.Phase, e.j.Time = "done", time.Now().UTC().Truncate(time.Millisecond)
 		for _, p := range e.j.Planned {
+			if p.gone() {
+				continue
+			}
 			f := ErasedFile{Path: p.Path, Rows: p.Rows}
 			for _, n := range p.New {
 				f.Replaced = append(f.Replaced, n.Path)
@@ -345,7 +351,9 @@ func (e *eraser) apply(ctx context.Context) error {
 	}
 	list := &gcList{Format: 1, ID: e.j.ID, Time: time.Now().UTC(), Erase: true}
 	for _, p := range e.j.Planned {
-		list.Objects = append(list.Objects, p.Path)
+		if !p.gone() {
+			list.Objects = append(list.Objects, p.Path)
+		}
 	}
 	if err := e.d.writeList(ctx, list); err != nil {
 		return err

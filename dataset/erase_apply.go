@@ -251,6 +251,9 @@ func (e *eraser) exported(ctx context.Context) error {
 // deletes deletes the old files.
 func (e *eraser) deletes(ctx context.Context) error {
 	err := parallel(ctx, len(e.j.Planned), func(ctx context.Context, i int) error {
+		if e.j.Planned[i].gone() {
+			return nil
+		}
 		return retry(ctx, func() error { return e.d.store.Delete(ctx, e.j.Planned[i].Path) })
 	})
 	e.progress("delete", len(e.j.Planned), len(e.j.Planned))
@@ -263,7 +266,7 @@ func (e *eraser) check(ctx context.Context) error {
 	for _, l := range e.logs() {
 		l.forget()
 		err := e.history(ctx, l, func(s *snapshot) error {
-			if after, _ := e.replaced(s); after != s {
+			if slices.ContainsFunc(s.files, func(f *dataFile) bool { p := e.plan[f.Path]; return p != nil && !p.gone() }) {
 				return fmt.Errorf("version %d of %s still has a file with erased rows: another process wrote to the log: resume: %w", s.version, l.name, ErrConflict)
 			}
 			if v, ok := e.after(strings.TrimSuffix(l.root, "/"), s.version); ok && v.After != s.digest() {

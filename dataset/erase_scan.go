@@ -137,7 +137,7 @@ func (e *eraser) changed(ctx context.Context) error {
 	for _, l := range e.logs() {
 		err := e.history(ctx, l, func(s *snapshot) error {
 			after, rows := e.replaced(s)
-			if after != s {
+			if after.digest() != s.digest() || rows > 0 {
 				v := ErasedVersion{Number: s.version, Before: s.digest(), After: after.digest(), Rows: rows}
 				if l.root != "" {
 					v.Table = refsTable
@@ -225,7 +225,10 @@ func (e *eraser) rewrite(ctx context.Context, f oldFile, columns map[string]arro
 		return nil
 	})
 	if gone := (*CorruptError)(nil); errors.As(err, &gone) && gone.Have == "" {
-		return nil, nil // It was collected: no row of it is left.
+		// It was collected: no row of it is left, and its statistics go too.
+		stats := fmt.Sprintf(`{"numRecords":%d}`, f.Rows)
+		p.Rows, p.New = 0, []erasedFile{{f.File, stats, maps.Clone(f.tags)}}
+		return p, nil
 	}
 	if err != nil || p.Rows == 0 {
 		return nil, err
