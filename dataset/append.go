@@ -160,7 +160,8 @@ func (w *appender) group(rec arrow18.RecordBatch) error {
 	}
 	if !w.started {
 		w.started = true
-		w.work.Go(w.scanAll)
+		scans := w.scans // wait forgets it, perhaps before the goroutine runs.
+		w.work.Go(func() { w.scanAll(scans) })
 	}
 	if w.open == nil {
 		if err := w.startFile(rec); err != nil {
@@ -227,8 +228,8 @@ func (w *appender) endFile() {
 }
 
 // scanAll scans the row groups in their order.
-func (w *appender) scanAll() {
-	for s := range w.scans {
+func (w *appender) scanAll(scans <-chan scanStep) {
+	for s := range scans {
 		if s.end != nil {
 			var err error
 			if s.end.stats, err = w.scan.EndFile(); err != nil {
