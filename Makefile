@@ -28,7 +28,7 @@ test: $(if $(wildcard $(LINT)),lint,vet) ## formatting, go vet, all tests with -
 
 test-real: ## the tests against real servers and foreign readers, which are built or fetched first
 	./scripts/realtools.sh
-	cd internal/inttest && REQUIRE_REAL=1 go test -count=1 -timeout 20m -v ./...
+	cd internal/inttest && REQUIRE_REAL=1 go test -count=1 -timeout 40m -v ./...
 	REQUIRE_REAL=1 MILLWRIGHT_PYTHON=$(MILLWRIGHT_CACHE)/venv/bin/python go test -count=1 -timeout 20m $$($(REALTESTS))
 
 bench: ## every benchmark, with allocations
