@@ -256,8 +256,7 @@ func (s Spec) Validate() error {
 	var f errs.Faults
 	f.Check(s.Name != "", "name is empty")
 	f.Check(len(s.Name) <= maxNameBytes, "name has %d bytes, want at most %d", len(s.Name), maxNameBytes)
-	f.Check(s.Image != "" || len(s.Command) > 0, "command is empty")
-	f.Check(len(s.Command) == 0 || s.Command[0] != "", "command[0] is empty")
+	f.Check((s.Image != "" && len(s.Command) == 0) || (len(s.Command) > 0 && s.Command[0] != ""), "command is empty")
 	checkText(&f, "name", s.Name)
 	checkText(&f, "dir", s.Dir)
 	checkText(&f, "output", s.Output)
