@@ -34,8 +34,12 @@ type EraseOptions struct {
 	// RecordPredicate puts the condition itself into the certificate. It often
 	// holds what is to be forgotten, so the default is a salted SHA-256 of it.
 	RecordPredicate bool
-	// Resume goes on with an erase that was broken off. Only one process may do
-	// so, when the one before is gone. The default is to report it.
+	// Resume goes on with an erase that was broken off, in this process or in any
+	// other, once that is gone: also on another machine. It takes the same
+	// condition, or the empty one, as all that is needed is in the journal. One
+	// that had not found its rows yet, and so has changed nothing, is withdrawn by
+	// the empty condition, which is an ErrNotFound, and repeated by another. The
+	// default is to report an erase that was broken off.
 	Resume bool
 	// Progress, when set, is called after every step, on the calling goroutine.
 	Progress func(EraseProgress)
@@ -142,7 +146,7 @@ func (d *Dataset) Erase(ctx context.Context, where filter.Expr, opts *EraseOptio
 	}
 	subject := fmt.Sprintf("dataset: erase from %q", d.name)
 	var f errs.Faults
-	f.Check(!where.IsZero(), "the condition is empty, which would erase every row")
+	f.Check(!where.IsZero() || opts.Resume, "the condition is empty, which would erase every row")
 	checkText(&f, "by", opts.By, maxKey)
 	checkText(&f, "reason", opts.Reason, maxMessage)
 	if err := f.Err(subject); err != nil {
@@ -215,41 +219,70 @@ func (e *eraser) run(ctx context.Context) (*Certificate, error) {
 			return nil, err
 		}
 	}
+	return &e.j.Certificate, e.end(ctx)
+}
+
+// end lets the writers in again. Another process may have resumed this erase and
+// be done with it, so that the fence is that of a later one.
+func (e *eraser) end(ctx context.Context) error {
+	id, err := e.active(ctx)
+	if err != nil || id != e.j.ID {
+		return err
+	}
 	if err := e.fences(ctx, false); err != nil {
-		return nil, err
+		return err
 	}
-	if err := retry(ctx, func() error { return e.d.store.Delete(ctx, eraseActive) }); err != nil {
-		return nil, err
+	return retry(ctx, func() error { return e.d.store.Delete(ctx, eraseActive) })
+}
+
+// activeErase is the file of the erase that is under way.
+type activeErase struct {
+	ID string `json:"id"`
+}
+
+// active is the id of the erase that is under way, "" when there is none.
+func (e *eraser) active(ctx context.Context) (string, error) {
+	data, err := blob.ReadAll(ctx, e.d.store, eraseActive, maxRefBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
 	}
-	return &e.j.Certificate, nil
+	if err != nil {
+		return "", err
+	}
+	var a activeErase
+	if err := json.Unmarshal(data, &a); err != nil || !validID.MatchString(a.ID) {
+		return "", fmt.Errorf("%s is damaged: %w", eraseActive, errors.Join(err, ErrInvalid))
+	}
+	return a.ID, nil
 }
 
 // begin takes the place of the one erase that may run, or of one that was broken
 // off.
 func (e *eraser) begin(ctx context.Context) error {
-	type active struct {
-		ID string `json:"id"`
-	}
-	mine := active{newID()}
-	body, err := json.Marshal(mine)
-	if err != nil {
-		return err
-	}
-	err = e.d.createOwned(ctx, eraseActive, body, mine.ID)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	id := mine.ID
-	if err != nil {
-		data, err := blob.ReadAll(ctx, e.d.store, eraseActive, maxRefBytes)
+	id := newID()
+	if e.where.IsZero() {
+		id = "" // There must be one.
+	} else {
+		body, err := json.Marshal(activeErase{id})
 		if err != nil {
 			return err
 		}
-		var other active
-		if err := json.Unmarshal(data, &other); err != nil || !validID.MatchString(other.ID) {
-			return fmt.Errorf("%s is damaged: %w", eraseActive, errors.Join(err, ErrInvalid))
+		err = e.d.createOwned(ctx, eraseActive, body, id)
+		switch {
+		case errors.Is(err, fs.ErrExist):
+			id = ""
+		case err != nil:
+			return err
 		}
-		if id = other.ID; !e.opts.Resume {
+	}
+	if id == "" {
+		var err error
+		switch id, err = e.active(ctx); {
+		case err != nil:
+			return err
+		case id == "":
+			return fmt.Errorf("no erase was broken off, or it has just ended: %w", ErrNotFound)
+		case !e.opts.Resume:
 			return &EraseError{Dataset: e.d.name, ID: id}
 		}
 	}
@@ -257,6 +290,13 @@ func (e *eraser) begin(ctx context.Context) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		// Nothing was changed yet.
+		if e.where.IsZero() {
+			e.j = &eraseJournal{Certificate: Certificate{ID: id}}
+			if err := e.end(ctx); err != nil {
+				return err
+			}
+			return fmt.Errorf("the erase %s that was broken off had changed nothing yet and is withdrawn: call Erase with its condition: %w", id, ErrNotFound)
+		}
 		salt := newID()
 		e.j = &eraseJournal{Format: 1, Certificate: Certificate{
 			ID: id, Dataset: e.d.name, By: e.opts.By, Reason: e.opts.Reason, Salt: salt, PredicateSHA256: e.hash(salt),
@@ -272,7 +312,7 @@ func (e *eraser) begin(ctx context.Context) error {
 	if err := json.Unmarshal(data, j); err != nil || j.Format != 1 || j.ID != id || j.Phase != "planned" && j.Phase != "done" {
 		return fmt.Errorf("the journal %s is damaged: %w", eraseKey(id), errors.Join(err, ErrInvalid))
 	}
-	if j.PredicateSHA256 != e.hash(j.Salt) {
+	if !e.where.IsZero() && j.PredicateSHA256 != e.hash(j.Salt) {
 		return fmt.Errorf("the erase %s that was broken off had another condition: %w", id, ErrConflict)
 	}
 	e.j = j
@@ -285,14 +325,42 @@ func (e *eraser) hash(salt string) string {
 }
 
 func (e *eraser) save(ctx context.Context) error {
-	body, err := json.MarshalIndent(e.j, "", " ")
+	body, err := e.body()
 	if err != nil {
 		return err
 	}
-	if len(body) > maxJournalBytes {
-		return fmt.Errorf("the journal would be %d bytes, want at most %d: collect versions first: %w", len(body), maxJournalBytes, ErrUnsupported)
-	}
 	return e.d.put(ctx, eraseKey(e.j.ID), body)
+}
+
+func (e *eraser) body() ([]byte, error) {
+	body, err := json.MarshalIndent(e.j, "", " ")
+	if err == nil && len(body) > maxJournalBytes {
+		err = fmt.Errorf("the journal would be %d bytes, want at most %d: collect versions first: %w", len(body), maxJournalBytes, ErrUnsupported)
+	}
+	return body, err
+}
+
+// publish says what is to be done. There is one plan for an erase: of two
+// processes that resume it, one is the first, and the other stops.
+func (e *eraser) publish(ctx context.Context) error {
+	e.j.Phase = "planned"
+	body, err := e.body()
+	if err != nil {
+		return err
+	}
+	key := eraseKey(e.j.ID)
+	err = retry(ctx, func() error {
+		err := e.d.store.Create(ctx, key, bytes.NewReader(body), int64(len(body)))
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		there, err := blob.ReadAll(ctx, e.d.store, key, maxJournalBytes)
+		if err == nil && !bytes.Equal(there, body) {
+			err = &EraseError{Dataset: e.d.name, ID: e.j.ID}
+		}
+		return err
+	})
+	return err
 }
 
 // index finds what the journal says by path and by version.
@@ -313,7 +381,8 @@ func (e *eraser) index() {
 // fences puts the fence up in both logs, or takes it down.
 func (e *eraser) fences(ctx context.Context, up bool) error {
 	for _, l := range e.logs() {
-		if _, err := l.fence(ctx, e.d.catalog.producer, e.j.ID, up); err != nil && !(l == e.d.refs && notThere(err)) {
+		err := e.fence(ctx, l, up)
+		if err != nil && (up || l != e.d.refs || !notThere(err)) {
 			return err
 		}
 	}
@@ -337,8 +406,7 @@ func (e *eraser) prepare(ctx context.Context) error {
 	if err := e.scan(ctx); err != nil {
 		return err
 	}
-	e.j.Phase = "planned"
-	return e.save(ctx)
+	return e.publish(ctx)
 }
 
 // apply does what the journal says. Every step may be repeated.

@@ -45,6 +45,23 @@ func (l *logbook) between(c *commit) bool {
 	return c.summary.Was != "" && l.known().erases()%2 == 1
 }
 
+// unfenced makes sure that no erase is under way in a log, and returns the count
+// of the fence. It also makes the lists of names be newer than the last erase.
+func (d *Dataset) unfenced(ctx context.Context, l *logbook) (int64, error) {
+	head, err := l.latest(ctx)
+	if err != nil {
+		return 0, err
+	}
+	b := Branch{dataset: d, log: l}
+	return head.erases(), b.fenced(ctx, head)
+}
+
+// renamed tells whether the digest is the one that the version of a commit had
+// before rows were erased from it.
+func (c *commit) renamed(digest string) bool {
+	return c.summary.Was != "" && c.summary.Was == digest
+}
+
 // quiet makes sure that no erase is under way: its new files are not in a log
 // yet.
 func (d *Dataset) quiet(ctx context.Context) error {
@@ -93,63 +110,87 @@ func (b *Branch) fenced(ctx context.Context, head *snapshot) error {
 	return nil
 }
 
-// fence moves the count of a log on by one entry without any other effect. It
-// returns the number of the entry; of the one before when the count is there
-// already.
-func (l *logbook) fence(ctx context.Context, producer, id string, up bool) (int64, error) {
+// fence moves the count of a log on by one entry without any other effect. A log
+// of the branches that is not there yet begins with the fence: otherwise a branch
+// that is made in this very moment could begin it without meeting one.
+func (e *eraser) fence(ctx context.Context, l *logbook, up bool) error {
 	for attempt := 1; ; attempt++ {
 		head, err := l.latest(ctx)
+		if up && l == e.d.refs && notThere(err) {
+			head, err = nil, nil
+		}
 		if err != nil {
-			return 0, err
+			return err
 		}
-		if err := errors.Join(head.bad, head.writable); err != nil {
-			return 0, err
+		if head != nil {
+			if err := errors.Join(head.bad, head.writable); err != nil {
+				return err
+			}
+			if (head.erases()%2 == 1) == up {
+				return nil
+			}
 		}
-		if (head.erases()%2 == 1) == up {
-			return head.version, nil
+		entry, n, err := e.mark(ctx, l, head, up)
+		if err != nil {
+			return err
 		}
+		result, _, err := l.publish(ctx, n, entry)
+		switch {
+		case err != nil:
+			return err
+		case result == won:
+			l.forget()
+			return nil
+		}
+		if err := pause(ctx, min(attempt, 10)); err != nil {
+			return err
+		}
+	}
+}
+
+// mark is the entry that moves the count, and its number; head is nil when it is
+// the first.
+func (e *eraser) mark(ctx context.Context, l *logbook, head *snapshot, up bool) (*delta.Entry, int64, error) {
+	at, n := time.Now().UTC().Truncate(time.Millisecond), int64(0)
+	own := summary{Format: 1, Commit: newID()}
+	out := &delta.Entry{}
+	if head == nil {
+		main, err := e.d.log.latest(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		out.MetaData = main.metaData
+		out.Protocol = &delta.Protocol{MinReader: delta.ReaderVersion, MinWriter: delta.FeatureWriterVersion, WriterFeatures: refsFeatures()}
+		own.Digest = digest(main.schemaString, nil)
+	} else {
 		before, err := l.commitAt(ctx, head.version)
 		if err != nil {
-			return 0, err
+			return nil, 0, err
 		}
-		at := time.Now().UTC().Truncate(time.Millisecond)
 		if !at.After(before.time) {
 			at = before.time.Add(time.Millisecond)
 		}
-		commit := newID()
-		own := summary{Format: 1, Commit: commit, Digest: head.digest(), Rows: head.rows}
+		n, own.Digest, own.Rows = head.version+1, head.digest(), head.rows
 		if l.root == "" {
 			own.Parent, own.Parents = head.digest(), []parent{{Commit: before.id(l.name), Version: head.version}}
 			if len(before.summary.Includes) > 0 {
 				own.Includes = maps.Clone(before.summary.Includes)
-				own.Includes[mainLog] = head.version + 1
+				own.Includes[mainLog] = n
 			}
 		}
-		mine, err := json.Marshal(own)
-		if err != nil {
-			return 0, err
-		}
-		operation := "ERASE BEGIN"
-		if !up {
-			operation = "ERASE END"
-		}
-		e := &delta.Entry{
-			CommitInfo: &delta.CommitInfo{
-				Timestamp: at.UnixMilli(), Operation: operation, Parameters: json.RawMessage(fmt.Sprintf(`{"id":%q}`, id)),
-				EngineInfo: producer, TxnID: commit, Millwright: mine,
-			},
-			Txns: []delta.Txn{{AppID: eraseTxn, Version: head.erases() + 1, LastUpdated: at.UnixMilli()}},
-		}
-		result, _, err := l.publish(ctx, head.version+1, e)
-		switch {
-		case err != nil:
-			return 0, err
-		case result == won:
-			l.forget()
-			return head.version + 1, nil
-		}
-		if err := pause(ctx, min(attempt, 10)); err != nil {
-			return 0, err
-		}
 	}
+	mine, err := json.Marshal(own)
+	if err != nil {
+		return nil, 0, err
+	}
+	operation := "ERASE BEGIN"
+	if !up {
+		operation = "ERASE END"
+	}
+	out.CommitInfo = &delta.CommitInfo{
+		Timestamp: at.UnixMilli(), Operation: operation, Parameters: json.RawMessage(fmt.Sprintf(`{"id":%q}`, e.j.ID)),
+		EngineInfo: e.d.catalog.producer, TxnID: own.Commit, Millwright: mine,
+	}
+	out.Txns = []delta.Txn{{AppID: eraseTxn, Version: head.erases() + 1, LastUpdated: at.UnixMilli()}}
+	return out, n, nil
 }

@@ -242,7 +242,7 @@ func (d *Dataset) held(ctx context.Context, v *Version) error {
 	}
 	drafts := make([]draft, len(s.files))
 	for i, f := range s.files {
-		if view.Has(f.Path) {
+		if view.Has(f.Path) && !view.Erased(f.Path) {
 			return fmt.Errorf("file %s of version %d is about to be collected: Restore brings the version back: %w", f.Path, v.Number, ErrNotFound)
 		}
 		drafts[i] = f.draft()

@@ -99,7 +99,7 @@ func (d *Dataset) byTag(ctx context.Context, name string) (*Version, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tag %q: %w", name, err)
 	}
-	if v.Digest != t.Digest && !v.log.between(v.commit) {
+	if v.Digest != t.Digest && !v.log.between(v.commit) && !v.commit.renamed(t.Digest) {
 		return nil, fmt.Errorf("tag %q is for %s@%d with digest %s, and that version now has digest %s: the log or the tag was changed by hand: %w", name, t.Branch, t.Number, t.Digest, v.Digest, ErrInvalid)
 	}
 	return v, nil

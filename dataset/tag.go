@@ -86,6 +86,10 @@ func (d *Dataset) Tag(ctx context.Context, name string, v *Version, opts *TagOpt
 		Author: opts.Author, Message: opts.Message, Time: time.Now().UTC().Truncate(time.Millisecond),
 	}
 	body, err := json.Marshal(file)
+	if err != nil {
+		return fmt.Errorf("%s: %w", subject, err)
+	}
+	erases, err := d.unfenced(ctx, v.log)
 	if err == nil {
 		err = d.held(ctx, v)
 	}
@@ -96,6 +100,15 @@ func (d *Dataset) Tag(ctx context.Context, name string, v *Version, opts *TagOpt
 		if errors.Is(err, fs.ErrExist) {
 			err = fmt.Errorf("the name is taken, and tags do not move: %w", ErrExists)
 		}
+		return fmt.Errorf("%s: %w", subject, err)
+	}
+	// A tag is no entry of a log, so that an erase which began meanwhile may not
+	// have seen it: then it could hold the digest from before.
+	if now, err := d.unfenced(ctx, v.log); err != nil || now != erases {
+		if err == nil {
+			err = fmt.Errorf("an erase of rows ended in this moment: repeat it on the version as it is now: %w", ErrConflict)
+		}
+		_ = retry(ctx, func() error { return d.store.Delete(ctx, tagKey(name)) }) // What stays can still be read: see byTag.
 		return fmt.Errorf("%s: %w", subject, err)
 	}
 	return nil

@@ -126,7 +126,7 @@ func (v *verifier) tag(ctx context.Context, name string) (why string, err error)
 		return fmt.Sprintf("its version cannot be read: %s", err), nil
 	}
 	v.need(s)
-	if s.digest() != t.Digest {
+	if c, err := w.l.commitAt(ctx, t.Number); s.digest() != t.Digest && !(err == nil && c.renamed(t.Digest)) {
 		return fmt.Sprintf("its version has digest %s, the tag says %s", s.digest(), t.Digest), nil
 	}
 	return "", nil
