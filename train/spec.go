@@ -6,20 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
-	"strings"
 	"time"
-	"unicode/utf8"
-
-	"github.com/millwright-ml/millwright/internal/errs"
-)
-
-// The environment variables that a job's process finds. They are set after
-// Spec.Env and can not be set by it.
-const (
-	EnvJobID = "MILLWRIGHT_JOB_ID"   // the job's id
-	EnvSpec  = "MILLWRIGHT_JOB_SPEC" // path of a file that ReadSpec reads
 )
 
 const (
@@ -243,51 +230,18 @@ const (
 	SpotRequire Spot = "require"
 )
 
+// The values of Checkpoint.Resume that are no digests.
+const (
+	ResumeLatest = "latest"
+	ResumeNone   = "none"
+)
+
 // Input names one version of a dataset.
 type Input struct {
 	Name    string `json:"name"`              // required
 	Version string `json:"version,omitempty"` // as the dataset counts them
 	Digest  string `json:"digest,omitempty"`  // of the version's content
 	URI     string `json:"uri,omitempty"`     // where the process finds it
-}
-
-// Validate reports every fault of the Spec in one ErrInvalid.
-func (s Spec) Validate() error {
-	var f errs.Faults
-	f.Check(s.Name != "", "name is empty")
-	f.Check(len(s.Name) <= maxNameBytes, "name has %d bytes, want at most %d", len(s.Name), maxNameBytes)
-	f.Check((s.Image != "" && len(s.Command) == 0) || (len(s.Command) > 0 && s.Command[0] != ""), "command is empty")
-	checkText(&f, "name", s.Name)
-	checkText(&f, "dir", s.Dir)
-	checkText(&f, "output", s.Output)
-	for i, arg := range s.Command {
-		checkText(&f, fmt.Sprintf("command[%d]", i), arg)
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
-		f.Check(name != "" && !strings.Contains(name, "="), "env name %q is empty or holds \"=\"", name)
-		f.Check(name != EnvJobID && name != EnvSpec, "env name %q is set by the launcher", name)
-		checkText(&f, "env name", name)
-		checkText(&f, "env "+name, s.Env[name])
-	}
-	for i, in := range s.Inputs {
-		f.Check(in.Name != "", "inputs[%d] has no name", i)
-		for _, text := range []string{in.Name, in.Version, in.Digest, in.URI} {
-			checkText(&f, fmt.Sprintf("inputs[%d]", i), text)
-		}
-	}
-	f.Check(s.Deadline >= 0, "deadline is %v, want 0 (none) or more", s.Deadline)
-	f.Check(s.Grace >= 0 || s.Grace == -1, "grace is %v, want -1 (none), 0 (%v) or more", s.Grace, DefaultGrace)
-	subject := "train: spec"
-	if s.Name != "" && utf8.ValidString(s.Name) {
-		subject = fmt.Sprintf("train: spec %q", s.Name)
-	}
-	return f.Err(subject)
-}
-
-// checkText refuses what an argument vector or JSON would silently change.
-func checkText(f *errs.Faults, what, text string) {
-	f.Check(utf8.ValidString(text), "%s is not valid UTF-8", what)
-	f.Check(!strings.Contains(text, "\x00"), "%s holds a NUL byte", what)
 }
 
 // GracePeriod is Grace with its default applied and -1 as 0.

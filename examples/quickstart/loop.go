@@ -148,7 +148,7 @@ func run(ctx context.Context, cfg config, out *console) (err error) {
 // tidy ends what a killed earlier run left half done: its training processes
 // and the runs that they would have finished.
 func (l *loop) tidy(ctx context.Context) error {
-	for job, err := range l.launcher.List(ctx) {
+	for job, err := range l.launcher.List(ctx, nil) {
 		if err != nil {
 			return err
 		}

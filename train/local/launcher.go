@@ -183,7 +183,7 @@ func (l *Launcher) Attach(ctx context.Context, id string) (train.Job, error) {
 }
 
 // List implements [train.Launcher].
-func (l *Launcher) List(ctx context.Context) iter.Seq2[train.Job, error] {
+func (l *Launcher) List(ctx context.Context, _ *train.ListOptions) iter.Seq2[train.Job, error] {
 	return func(yield func(train.Job, error) bool) {
 		entries, err := os.ReadDir(l.dir)
 		if err != nil {

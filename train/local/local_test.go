@@ -317,7 +317,7 @@ func TestList(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(damaged, "job.json"), []byte(`{"format":2}`), 0o600))
 	var got []string
 	var faults []error
-	for job, err := range open(t, dir).List(t.Context()) {
+	for job, err := range open(t, dir).List(t.Context(), nil) {
 		if err != nil {
 			faults = append(faults, err)
 			continue
