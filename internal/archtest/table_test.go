@@ -90,7 +90,39 @@ var (
 		"golang.org/x/sys",
 		"google.golang.org/protobuf",
 	}
-	testify = []string{"github.com/stretchr/testify", "go.yaml.in/yaml/v3"}
+	// The REST client of client-go and the types of the built-in groups, without
+	// the generated clients.
+	kubernetes = []string{
+		"github.com/davecgh/go-spew",
+		"github.com/fxamacker/cbor/v2",
+		"github.com/go-logr/logr",
+		"github.com/json-iterator/go",
+		"github.com/modern-go/concurrent",
+		"github.com/modern-go/reflect2",
+		"github.com/munnerz/goautoneg",
+		"github.com/x448/float16",
+		"go.yaml.in/yaml/v2",
+		"golang.org/x/net",
+		"golang.org/x/oauth2",
+		"golang.org/x/sys",
+		"golang.org/x/term",
+		"golang.org/x/text",
+		"golang.org/x/time",
+		"gopkg.in/inf.v0",
+		"k8s.io/api",
+		"k8s.io/apimachinery",
+		"k8s.io/client-go",
+		"k8s.io/klog/v2",
+		"k8s.io/kube-openapi",
+		"k8s.io/utils",
+		"sigs.k8s.io/json",
+		"sigs.k8s.io/randfill",
+		"sigs.k8s.io/structured-merge-diff/v6",
+		"sigs.k8s.io/yaml",
+	}
+	// What reads a kubeconfig file comes on top.
+	kubeconfig = slices.Concat(kubernetes, []string{"github.com/spf13/pflag"})
+	testify    = []string{"github.com/stretchr/testify", "go.yaml.in/yaml/v3"}
 )
 
 // table is the import table of ARCHITECTURE.md. Do not change it to repair a
@@ -163,6 +195,8 @@ var table = &archtest.Table{
 		"train":       {Own: []string{"tracking"}},
 		"train/local": {Own: []string{"train"}},
 
+		"k8s/internal/kube": {Link: kubernetes},
+
 		"serve/oip": {},
 		"serve":     {Own: []string{"serve/oip", "internal/httperr"}},
 
@@ -215,6 +249,8 @@ var table = &archtest.Table{
 		{From: "*", To: "github.com/aws", Reason: "a program that keeps its bytes in a folder must not link the AWS SDK: import dataset/blob/s3blob in the program"},
 		{From: "*", To: "internal/pgtest", Reason: "programs must not start the database of tests"},
 		{From: "*", To: "github.com/jackc", Reason: "a program that brings its own database must not link a driver: import a sqlstore package in the program"},
+		{From: "*", To: "k8s.io", Reason: "a program that runs on one machine must not link the Kubernetes client: import k8s in the program"},
+		{From: "*", To: "sigs.k8s.io", Reason: "a program that runs on one machine must not link the Kubernetes client: import k8s in the program"},
 		{From: "*", To: "go.opentelemetry.io", Reason: "a program without OpenTelemetry must not link it: import tracking/mlflow in the program"},
 		{From: "*", To: "modernc.org", Reason: "a program that brings its own database must not link SQLite: import a sqlstore package in the program"},
 		{From: "*", To: "github.com/prometheus", Reason: "a program without Prometheus must not link it: import monitor/promexport in the program"},
