@@ -47,6 +47,9 @@ type Model struct {
 	DeletedAt time.Time `json:"deleted_at,omitzero"`
 	// Aliases of the model in byte order, at most 100 of them.
 	Aliases []Alias `json:"aliases,omitempty"`
+	// LatestVersions are the active versions with the highest number in each
+	// stage, ordered by number, when ModelQuery.Latest asked for them.
+	LatestVersions []*Version `json:"latest_versions,omitempty"`
 }
 
 // ModelUpdate changes a model. A zero field leaves its value as it is.
@@ -68,6 +71,7 @@ type ModelQuery struct {
 	Filter  string
 	OrderBy []string // default: by name in byte order
 	Page    Page
+	Latest  bool // also read Model.LatestVersions, as VersionQuery.Brief has them
 }
 
 // Alias is a movable name for one version of a model.

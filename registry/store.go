@@ -44,7 +44,8 @@ type Store interface {
 	// when the new name is taken.
 	UpdateModel(ctx context.Context, name string, u ModelUpdate) error
 
-	// SearchModels returns the models that q selects, with their aliases.
+	// SearchModels returns the models that q selects, with their aliases, and
+	// with their latest versions when q asks for them.
 	SearchModels(ctx context.Context, q ModelQuery) (page []Model, next string, err error)
 
 	// CreateVersion adds v to the model v.Name, which it creates if need be,

@@ -189,6 +189,10 @@ type VersionQuery struct {
 	Filter  string
 	OrderBy []string // default: the latest updated first, then by name, then the highest number first
 	Page    Page
+	// Brief asks for what lists show, which takes a fraction of the time: Files,
+	// Digest, Signature, Datasets, Metrics, Code, Golden, Key and Signed may be
+	// left out.
+	Brief bool
 }
 
 // Ref is the version's reference, "name/number".

@@ -7,14 +7,21 @@ import (
 )
 
 // maxStatements bounds the prepared statements of one connection. Texts beyond
-// it run without; there are far fewer constant ones in the program.
-const maxStatements = 500
+// it run without; there are far fewer constant ones in the program. maxBuilt is
+// how many of those that were built for one call are kept for the next: searches
+// come in few shapes. longBuilt is the length of one that is not worth it.
+const (
+	maxStatements = 500
+	maxBuilt      = 64
+	longBuilt     = 8 << 10
+)
 
 // session is one SQLite connection with its prepared statements: parsing a
 // short statement takes longer than running it.
 type session struct {
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt // nil: prepare nothing
+	built map[string]*sql.Stmt
 }
 
 // prepared returns the statement of a constant text, nil when it is not kept.
@@ -35,6 +42,37 @@ func (s *session) prepared(ctx context.Context, query string) (*sql.Stmt, error)
 	return stmt, err
 }
 
+// preparedBuilt is prepared for a text that was built for one call.
+func (s *session) preparedBuilt(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s.stmts == nil || len(query) > longBuilt {
+		return nil, nil
+	}
+	if stmt, ok := s.built[query]; ok {
+		return stmt, nil
+	}
+	stmt, err := s.conn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if s.built == nil {
+		s.built = map[string]*sql.Stmt{}
+	}
+	s.built[query] = stmt
+	return stmt, nil
+}
+
+// forget gives up the built statements when they have become too many. It is
+// for the end of a transaction, when none of them runs.
+func (s *session) forget() {
+	if len(s.built) <= maxBuilt {
+		return
+	}
+	for _, stmt := range s.built {
+		_ = stmt.Close() // only fails with the connection
+	}
+	clear(s.built)
+}
+
 func (s *session) exec(ctx context.Context, query string) error {
 	stmt, err := s.prepared(ctx, query) //nolint:sqlclosecheck // the session keeps it
 	switch {
@@ -50,8 +88,10 @@ func (s *session) exec(ctx context.Context, query string) error {
 
 // close gives the connection up. A broken one leaves its pool, too.
 func (s *session) close(broken bool) {
-	for _, stmt := range s.stmts {
-		_ = stmt.Close() // only fails with the connection
+	for _, stmts := range []map[string]*sql.Stmt{s.stmts, s.built} {
+		for _, stmt := range stmts {
+			_ = stmt.Close() // only fails with the connection
+		}
 	}
 	if broken {
 		_ = s.conn.Raw(func(any) error { return driver.ErrBadConn })
@@ -102,6 +142,8 @@ func (p *sessions) release(s *session, broken bool) {
 	if broken || !p.keep {
 		s.close(broken)
 		s = nil
+	} else {
+		s.forget()
 	}
 	p.free <- s
 }

@@ -14,7 +14,7 @@ import (
 // Its methods are those of sql.Tx; the parameters are written ?, or ?1, ?2, ….
 // Statements given to ExecContext, QueryContext and QueryRowContext are kept
 // prepared, so their texts are constants or one of few; a text that is built
-// for one call goes to QueryBuilt.
+// for one call goes to QueryBuilt, which keeps some of those that came last.
 //
 // It may not be used after its func returned, nor by two goroutines at once.
 type Tx struct {
@@ -97,6 +97,15 @@ func (t *Tx) QueryBuilt(ctx context.Context, query string, args ...any) (*sql.Ro
 			return nil, context.Cause(ctx)
 		}
 		ctx = context.WithoutCancel(ctx)
+	}
+	if t.session != nil {
+		stmt, err := t.session.preparedBuilt(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		if stmt != nil {
+			return stmt.QueryContext(ctx, args...)
+		}
 	}
 	if t.db.dialect == Postgres {
 		query = rebind(query)

@@ -253,14 +253,38 @@ func (l *Lookup) where(s *Statement, id string, st stage, cols []OrderColumn, fr
 
 // entries runs a statement made by query.
 func (l *Lookup) entries(ctx context.Context, s *Statement, n int, cols []OrderColumn) ([]Entry, error) {
+	for _, c := range cols {
+		if c.Kind == FloatValue {
+			return l.scanned(ctx, s, n, cols)
+		}
+	}
+	var out []Entry
+	err := l.Tx.Grid(ctx, true, len(cols)+1, s.text.String(), s.args, func(row *sqldb.Cells) error {
+		e := Entry{At: Place{Stage: n, Values: make([]any, len(cols))}}
+		e.ID, _ = row.Int()
+		for i, c := range cols {
+			if c.Kind == IntValue {
+				e.At.Values[i], _ = row.Int()
+			} else {
+				e.At.Values[i] = row.Text()
+			}
+		}
+		out = append(out, e)
+		return nil
+	})
+	return out, err
+}
+
+// scanned is entries for columns of floating numbers, value by value.
+func (l *Lookup) scanned(ctx context.Context, s *Statement, n int, cols []OrderColumn) ([]Entry, error) {
 	rows, err := l.Tx.QueryBuilt(ctx, s.text.String(), s.args...)
 	if err != nil {
 		return nil, err
 	}
 	var out []Entry
+	into := make([]any, len(cols)+1)
 	err = drain(rows, func(rows *sql.Rows) error {
 		e := Entry{At: Place{Stage: n, Values: make([]any, len(cols))}}
-		into := make([]any, len(cols)+1)
 		into[0] = &e.ID
 		for i, c := range cols {
 			switch c.Kind {

@@ -68,12 +68,12 @@ func wireVersion(v *registry.Version) mlflowapi.ModelVersion {
 	return out
 }
 
-func wireModel(m *registry.Model, latest []*registry.Version) mlflowapi.RegisteredModel {
+func wireModel(m *registry.Model) mlflowapi.RegisteredModel {
 	out := mlflowapi.RegisteredModel{
 		Name: m.Name, CreationTimestamp: millis(m.Created), LastUpdatedTimestamp: millis(m.Updated),
 		Description: m.Description, Tags: pairsOf(m.Tags),
 	}
-	for _, v := range latest {
+	for _, v := range m.LatestVersions {
 		out.LatestVersions = append(out.LatestVersions, wireVersion(v))
 	}
 	for _, a := range m.Aliases {

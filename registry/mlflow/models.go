@@ -52,7 +52,7 @@ func (h *Handler) createModel(c *call, m *mlflowapi.CreateRegisteredModel) (any,
 	if err != nil {
 		return nil, err
 	}
-	return &mlflowapi.RegisteredModelResponse{RegisteredModel: wireModel(&model, nil)}, nil
+	return &mlflowapi.RegisteredModelResponse{RegisteredModel: wireModel(&model)}, nil
 }
 
 // taken is the error of a name that is in use. Prompts are models with a tag,
@@ -81,15 +81,17 @@ func kind(prompt bool) string {
 
 // modelAnswer is the answer of the routes that return a model.
 func (c *call) modelAnswer(name string) (any, error) {
-	m, err := c.model(name)
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	page, _, err := c.h.reg.ModelPage(c.Ctx(), registry.ModelQuery{Name: name, Latest: true, Page: registry.Page{Max: 1}})
+	if err == nil && len(page) == 0 {
+		err = noModel(name)
+	}
 	if err != nil {
 		return nil, err
 	}
-	latest, err := c.h.reg.LatestVersions(c.Ctx(), name)
-	if err != nil {
-		return nil, err
-	}
-	return &mlflowapi.RegisteredModelResponse{RegisteredModel: wireModel(&m, latest[name])}, nil
+	return &mlflowapi.RegisteredModelResponse{RegisteredModel: wireModel(&page[0])}, nil
 }
 
 func (h *Handler) getModel(c *call, m *mlflowapi.RegisteredModelName) (any, error) {
@@ -175,34 +177,26 @@ func (h *Handler) searchModels(c *call) error {
 	if err != nil {
 		return err
 	}
-	q := registry.ModelQuery{Filter: m.Filter, OrderBy: m.OrderBy}
+	q := registry.ModelQuery{Filter: m.Filter, OrderBy: m.OrderBy, Latest: true}
 	return mlflowhttp.Pages(mlflowhttp.NewStream(&c.Call, "registered_models"), limit, m.PageToken, func(s *mlflowhttp.Stream, limit int, token string) (int, string, error) {
 		q.Page = registry.Page{Max: min(limit, found), Token: token}
 		page, next, err := h.reg.ModelPage(c.Ctx(), q)
 		if err != nil {
 			return 0, "", err
 		}
-		shown := page[:0]
-		names := make([]string, 0, len(page))
+		n := 0
 		for i := range page {
 			ok, err := c.mayRead(page[i].Name)
 			if err != nil {
 				return 0, "", err
 			}
 			if ok {
-				shown = append(shown, page[i])
-				names = append(names, page[i].Name)
+				n++
+				model := wireModel(&page[i])
+				s.Add(&model)
 			}
 		}
-		latest, err := h.reg.LatestVersions(c.Ctx(), names...)
-		if err != nil {
-			return 0, "", err
-		}
-		for i := range shown {
-			model := wireModel(&shown[i], latest[shown[i].Name])
-			s.Add(&model)
-		}
-		return len(shown), next, nil
+		return n, next, nil
 	})
 }
 

@@ -30,18 +30,22 @@ func remoteNumber(text string) (int, error) {
 	return n, nil
 }
 
-func remoteModel(m *mlflowapi.RegisteredModel) (registry.Model, error) {
+func remoteModel(m *mlflowapi.RegisteredModel, latest bool) (registry.Model, error) {
 	out := registry.Model{
 		Name: m.Name, Description: m.Description, Tags: mapOf(m.Tags),
 		Created: remoteTime(m.CreationTimestamp), Updated: remoteTime(m.LastUpdatedTimestamp),
 	}
 	for i := range m.LatestVersions {
-		n, err := remoteNumber(m.LatestVersions[i].Version)
+		v, err := remoteVersion(&m.LatestVersions[i])
 		if err != nil {
 			return out, err
 		}
-		out.Latest = max(out.Latest, n)
+		out.Latest = max(out.Latest, v.Number)
+		if latest {
+			out.LatestVersions = append(out.LatestVersions, v)
+		}
 	}
+	slices.SortFunc(out.LatestVersions, func(a, b *registry.Version) int { return cmp.Compare(a.Number, b.Number) })
 	for _, a := range m.Aliases {
 		n, err := remoteNumber(a.Version)
 		if err != nil {
@@ -50,6 +54,14 @@ func remoteModel(m *mlflowapi.RegisteredModel) (registry.Model, error) {
 		out.Aliases = append(out.Aliases, registry.Alias{Alias: a.Alias, Number: n})
 	}
 	slices.SortFunc(out.Aliases, func(a, b registry.Alias) int { return cmp.Compare(a.Alias, b.Alias) })
+	for _, v := range out.LatestVersions { // upstream's searches tell them here only
+		v.Aliases = nil
+		for _, a := range out.Aliases {
+			if a.Number == v.Number {
+				v.Aliases = append(v.Aliases, a.Alias)
+			}
+		}
+	}
 	return out, nil
 }
 

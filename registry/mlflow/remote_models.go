@@ -25,18 +25,22 @@ func (c *Conn) CreateModel(ctx context.Context, m registry.Model) (registry.Mode
 	if err != nil {
 		return registry.Model{}, err
 	}
-	return remoteModel(&answer.RegisteredModel)
+	return remoteModel(&answer.RegisteredModel, false)
 }
 
 // getModel returns one model.
 func (c *Conn) getModel(ctx context.Context, name string) (registry.Model, error) {
+	return c.readModel(ctx, name, false)
+}
+
+func (c *Conn) readModel(ctx context.Context, name string, latest bool) (registry.Model, error) {
 	r := remote("get model", name, http.MethodGet, "registered-models/get", nil)
 	r.Query = url.Values{"name": {name}}
 	answer, err := do[mlflowapi.RegisteredModelResponse](ctx, c, r)
 	if err != nil {
 		return registry.Model{}, err
 	}
-	return remoteModel(&answer.RegisteredModel)
+	return remoteModel(&answer.RegisteredModel, latest)
 }
 
 // UpdateModel implements registry.Store, with a request for each change. By
@@ -111,7 +115,7 @@ func (c *Conn) SearchModels(ctx context.Context, q registry.ModelQuery) ([]regis
 		return nil, "", err
 	}
 	if q.Name != "" && strings.TrimSpace(q.Filter) == "" && len(q.OrderBy) == 0 {
-		m, err := c.getModel(ctx, q.Name)
+		m, err := c.readModel(ctx, q.Name, q.Latest)
 		switch {
 		case s.token != "" || errors.Is(err, errs.ErrNotFound):
 			return nil, "", nil
@@ -122,7 +126,7 @@ func (c *Conn) SearchModels(ctx context.Context, q registry.ModelQuery) ([]regis
 	}
 	return searchFor(ctx, c, &s, func(answer *mlflowapi.SearchRegisteredModelsResponse) (page []registry.Model, next string, err error) {
 		for i := range answer.RegisteredModels {
-			m, err := remoteModel(&answer.RegisteredModels[i])
+			m, err := remoteModel(&answer.RegisteredModels[i], q.Latest)
 			if err != nil {
 				return nil, "", err
 			}

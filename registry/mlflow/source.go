@@ -211,9 +211,9 @@ func (c *call) named(name, number, alias string) (*registry.Version, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, v := range latest[name] {
+	for _, v := range latest {
 		if wireVersion(v).CurrentStage == stage {
-			return v, nil
+			return c.version(name, strconv.Itoa(v.Number))
 		}
 	}
 	return nil, mlflowapi.Errorf(mlflowapi.CodeNotFound, "Model '%s' has no version in the stage %s.", mlflowhttp.Printable(name), stage)

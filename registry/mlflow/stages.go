@@ -49,7 +49,7 @@ func (h *Handler) getLatest(c *call, m *mlflowapi.GetLatestVersions) (any, error
 		return nil, err
 	}
 	out := &mlflowapi.GetLatestVersionsResponse{}
-	for _, v := range latest[m.Name] {
+	for _, v := range latest {
 		wire := wireVersion(v)
 		if len(wanted) == 0 || slices.Contains(wanted, wire.CurrentStage) {
 			out.ModelVersions = append(out.ModelVersions, wire)

@@ -95,7 +95,7 @@ func (h *Handler) searchVersions(c *call) error {
 	if err != nil {
 		return err
 	}
-	q := registry.VersionQuery{Filter: m.Filter, OrderBy: m.OrderBy}
+	q := registry.VersionQuery{Filter: m.Filter, OrderBy: m.OrderBy, Brief: true}
 	return mlflowhttp.Pages(mlflowhttp.NewStream(&c.Call, "model_versions"), limit, m.PageToken, func(s *mlflowhttp.Stream, limit int, token string) (int, string, error) {
 		q.Page = registry.Page{Max: min(limit, found), Token: token}
 		page, next, err := h.reg.VersionPage(c.Ctx(), q)

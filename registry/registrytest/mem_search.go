@@ -38,6 +38,9 @@ func (m *Mem) SearchModels(ctx context.Context, q registry.ModelQuery) ([]regist
 	out := make([]registry.Model, len(page))
 	for i, mod := range page {
 		out[i] = mod.read()
+		if q.Latest {
+			out[i].LatestVersions = mod.latest()
+		}
 	}
 	return out, next, err
 }
@@ -74,6 +77,23 @@ func (m *Mem) SearchVersions(ctx context.Context, q registry.VersionQuery) ([]*r
 		out[i] = m.models[v.Name].version(v)
 	}
 	return out, next, err
+}
+
+// latest returns the active versions with the highest number in each stage.
+func (mod *memModel) latest() (out []*registry.Version) {
+	numbers := map[string]int{}
+	for _, v := range mod.versions {
+		if !v.Deleted {
+			numbers[v.Stage] = max(numbers[v.Stage], v.Number)
+		}
+	}
+	for _, v := range mod.versions {
+		if !v.Deleted && numbers[v.Stage] == v.Number {
+			out = append(out, mod.version(v))
+		}
+	}
+	slices.SortFunc(out, func(a, b *registry.Version) int { return cmp.Compare(a.Number, b.Number) })
+	return out
 }
 
 // attribute returns the value of a searchable key: a text, or a number.

@@ -83,6 +83,7 @@ func (r *randomRun) step(ctx context.Context, s registry.Store, step int) (got, 
 			Name: pick("", name), View: registry.View(pick("", "deleted", "all")), Page: registry.Page{Max: limit},
 			Filter:  pick("", "version_number > 2", "tags.team = 'x'", "name LIKE 'f%' AND version_number <= 4", "run_id = 'run-1'", "tags.a IS NULL", "bad >"),
 			OrderBy: [][]string{nil, {"version_number DESC"}, {"name DESC", "version_number"}, {"creation_timestamp"}}[r.rng.IntN(4)],
+			Brief:   flag,
 		}
 		return both("search versions", func(s registry.Store) (any, error) { list, err := allVersions(ctx, s, q); return orNil(list), err })
 	case 4:
@@ -90,6 +91,7 @@ func (r *randomRun) step(ctx context.Context, s registry.Store, step int) (got, 
 			Name: pick("", "", name), View: registry.View(pick("", "deleted", "all")), Page: registry.Page{Max: limit},
 			Filter:  pick("", "name ILIKE 'FR%'", "tags.team = 'x'", "tags.`mlflow.prompt.is_prompt` != 'true'", "tags.team IS NOT NULL"),
 			OrderBy: [][]string{nil, {"name DESC"}, {"last_updated_timestamp DESC"}}[r.rng.IntN(3)],
+			Latest:  flag,
 		}
 		return both("search models", func(s registry.Store) (any, error) { list, err := allModels(ctx, s, q); return orNil(list), err })
 	case 5:

@@ -22,7 +22,11 @@ func aliasOf(ctx context.Context, s registry.Store, name, alias string) (registr
 func allModels(ctx context.Context, s registry.Store, q registry.ModelQuery) ([]registry.Model, error) {
 	return all(func(token string) ([]registry.Model, string, error) {
 		q.Page.Token = token
-		return s.SearchModels(ctx, q)
+		page, next, err := s.SearchModels(ctx, q)
+		for i := range page {
+			brief(page[i].LatestVersions)
+		}
+		return page, next, err
 	})
 }
 
@@ -30,8 +34,20 @@ func allModels(ctx context.Context, s registry.Store, q registry.ModelQuery) ([]
 func allVersions(ctx context.Context, s registry.Store, q registry.VersionQuery) ([]*registry.Version, error) {
 	return all(func(token string) ([]*registry.Version, string, error) {
 		q.Page.Token = token
-		return s.SearchVersions(ctx, q)
+		page, next, err := s.SearchVersions(ctx, q)
+		if q.Brief {
+			brief(page)
+		}
+		return page, next, err
 	})
+}
+
+// brief takes away what a store may leave out.
+func brief(list []*registry.Version) {
+	for _, v := range list {
+		v.Files, v.Digest, v.Signature, v.Datasets, v.Metrics = nil, "", nil, nil, nil
+		v.Code, v.Golden, v.Key, v.Signed = registry.Code{}, "", "", nil
+	}
 }
 
 func all[T any](fetch func(token string) ([]T, string, error)) ([]T, error) {

@@ -4,14 +4,11 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"time"
 
 	"github.com/millwright-ml/millwright/internal/sqldb"
-	"github.com/millwright-ml/millwright/internal/sqlsearch"
 	"github.com/millwright-ml/millwright/registry"
 )
 
@@ -107,58 +104,6 @@ func (w *writing) rename(ctx context.Context, id int64, name string) error {
 		_, err = w.ExecContext(ctx, `UPDATE mw_reg_versions SET name = ? WHERE model_id = ?`, name, id)
 	}
 	return err
-}
-
-// foundModels reads the models of a page; size is what they hold, in bytes,
-// roughly.
-func (s *Store) foundModels(ctx context.Context, tx *sqldb.Tx, entries []sqlsearch.Entry) (page []registry.Model, size int, err error) {
-	args := []any{s.dialect.Ints(sqlsearch.IDs(entries))}
-	byID := make(map[int64]*registry.Model, len(entries))
-	err = eachRow(ctx, tx, s.texts.models, args, func(rows *sql.Rows) error {
-		var id, created, updated int64
-		var deleted sql.NullInt64
-		var tags sql.NullString
-		m := new(registry.Model)
-		if err := rows.Scan(&id, &m.Name, &created, &updated, &deleted, &m.Latest, &m.Description, &tags); err != nil {
-			return err
-		}
-		m.Created, m.Updated = fromMicros(created), fromMicros(updated)
-		m.Deleted, m.DeletedAt = deletion(deleted)
-		if tags.Valid {
-			if err := json.Unmarshal([]byte(tags.String), &m.Tags); err != nil {
-				return fmt.Errorf("the tags of a model in the database are damaged, restore it from a backup: %v", err)
-			}
-		}
-		if len(m.Tags) == 0 {
-			m.Tags = nil
-		}
-		byID[id], size = m, size+len(tags.String)+len(m.Description)+1000
-		return nil
-	})
-	if err != nil {
-		return nil, 0, err
-	}
-	query := `SELECT a.model_id, a.alias, a.number, a.moved_us FROM (
-			SELECT model_id, alias, number, moved_us, ROW_NUMBER() OVER (PARTITION BY model_id ORDER BY alias) AS n
-			FROM mw_reg_aliases WHERE ` + s.dialect.In("model_id") + `) a
-		WHERE a.n <= ? ORDER BY a.model_id, a.alias`
-	err = eachRow(ctx, tx, query, append(args, maxModelAliases), func(rows *sql.Rows) error {
-		var id, moved int64
-		var a registry.Alias
-		if err := rows.Scan(&id, &a.Alias, &a.Number, &moved); err != nil {
-			return err
-		}
-		a.Moved = fromMicros(moved)
-		byID[id].Aliases = append(byID[id].Aliases, a)
-		return nil
-	})
-	if err != nil {
-		return nil, 0, err
-	}
-	for _, e := range entries {
-		page = append(page, *byID[e.ID])
-	}
-	return page, size, nil
 }
 
 // purgeTime is when something is purged, as every store can keep it.

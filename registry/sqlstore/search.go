@@ -53,19 +53,27 @@ type query struct {
 
 // SearchModels implements registry.Store.
 func (s *Store) SearchModels(ctx context.Context, q registry.ModelQuery) ([]registry.Model, string, error) {
+	read := s.foundModels
+	if q.Latest {
+		read = s.latestModels
+	}
 	return find(ctx, s, query{
 		kind: modelSearch, grammar: search.RegisteredModels(), schema: searchedModels,
 		name: q.Name, view: q.View, filter: q.Filter, orderBy: q.OrderBy, page: q.Page,
-	}, s.foundModels)
+	}, read)
 }
 
 // SearchVersions implements registry.Store.
 func (s *Store) SearchVersions(ctx context.Context, q registry.VersionQuery) ([]*registry.Version, string, error) {
+	read := s.foundVersions
+	if q.Brief {
+		read = s.briefVersions
+	}
 	return find(ctx, s, query{
 		kind: versionSearch, grammar: search.ModelVersions(), schema: searchedVersions,
 		base: []sqlsearch.Fragment{sqlsearch.Frag("NOT EXISTS (SELECT 1 FROM mw_reg_models m WHERE m.id = e.model_id AND m.deleted_us IS NOT NULL)")},
 		name: q.Name, view: q.View, filter: q.Filter, orderBy: q.OrderBy, page: q.Page,
-	}, s.foundVersions)
+	}, read)
 }
 
 func searchedModels(bool) *sqlsearch.Schema {

@@ -80,6 +80,7 @@ type Store struct {
 	db      *sqldb.DB
 	dialect sqldb.Dialect
 	texts   texts
+	lists   lists
 	news    news
 	queued  bell // rung when something is queued for a webhook
 }
@@ -152,7 +153,7 @@ func migrate(ctx context.Context, db *sqldb.DB) error {
 }
 
 func newStore(db *sqldb.DB) *Store {
-	s := &Store{db: db, dialect: db.Dialect(), texts: newTexts(db.Dialect())}
+	s := &Store{db: db, dialect: db.Dialect(), texts: newTexts(db.Dialect()), lists: newLists(db.Dialect())}
 	s.news.start(s)
 	return s
 }
@@ -179,7 +180,7 @@ func (s *Store) read(ctx context.Context, fn func(tx *sqldb.Tx) error) error {
 
 // texts are the statements that are put together once.
 type texts struct {
-	version, versions, versionByKey, models string
+	version, versions, versionByKey string
 }
 
 func newTexts(d sqldb.Dialect) texts {
@@ -204,7 +205,5 @@ func newTexts(d sqldb.Dialect) texts {
 		version:      columns + `JOIN mw_reg_models m ON m.id = v.model_id WHERE m.name = ? AND m.deleted_us IS NULL AND v.number = ?`,
 		versions:     columns + `WHERE ` + d.In("v.id"),
 		versionByKey: columns + `WHERE v.model_id = ? AND v.idem_key = ?`,
-		models: `SELECT m.id, m.name, m.created_us, m.updated_us, m.deleted_us, m.latest, m.description, ` +
-			tags("mw_reg_model_tags", "model_id", "m.id") + ` FROM mw_reg_models m WHERE ` + d.In("m.id"),
 	}
 }

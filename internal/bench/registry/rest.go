@@ -42,24 +42,11 @@ func requests(c config) []measurement {
 			return ms, err
 		}}
 	}
-	// Another model each time, so that nothing is answered from a cache of one.
-	name := func(n int) string { return version(n*7919%c.models, 1, c.versions).model }
+	name := func(n int) string { return anyModel(c, n) }
 	get := func(title, path string, query func(n int) url.Values, want string) measurement {
 		return median(title, func(ctx context.Context, s *server, n int) error {
 			return s.ask(ctx, path, query(n), want)
 		})
-	}
-	search := func(title, path, filter string, orderBy []string, most int, want string) measurement {
-		return get(title, path, func(n int) url.Values {
-			q := url.Values{"max_results": {strconv.Itoa(most)}}
-			if filter != "" {
-				q.Set("filter", strings.ReplaceAll(filter, "$NAME", name(n)))
-			}
-			if orderBy != nil {
-				q["order_by"] = orderBy
-			}
-			return q
-		}, want)
 	}
 	overREST := func(ctx context.Context, s *server) (float64, error) {
 		conn, err := mlflow.Dial(s.Base, nil)
@@ -68,8 +55,7 @@ func requests(c config) []measurement {
 		}
 		return told(ctx, conn, conn, name(1), 3*length)
 	}
-	const models, versions = api + "registered-models/search", api + "model-versions/search"
-	return []measurement{
+	all := []measurement{
 		median("create version, p50", func(ctx context.Context, s *server, _ int) error { return s.createVersion(ctx, "growing-8") }),
 		{"create version, 8 writers, versions a second", "1/s", false, func(ctx context.Context, s *server) (float64, error) {
 			return s.createVersions(ctx, 8, length)
@@ -88,19 +74,13 @@ func requests(c config) []measurement {
 			return err
 		}),
 		{"alias moved over REST, a client of ours is told, p50", "ms", true, overREST},
-		search("search models, first page of 100, p50", models, "", nil, 100, `"registered_models"`),
-		search("search models, latest updated 100, p50", models, "", []string{"last_updated_timestamp DESC"}, 100, `"registered_models"`),
-		search("search models, name LIKE, p50", models, "name LIKE '%el-0042%'", nil, 100, `"registered_models"`),
-		search("search models, by a tag, p50", models, "tags.team = 'b'", nil, 100, `"registered_models"`),
-		search("search versions, of one model, p50", versions, "name = '$NAME'", nil, 100, `"model_versions"`),
-		search("search versions, by a run, p50", versions, fmt.Sprintf("run_id = '%s'", version(c.models/2, 3, c.versions).run), nil, 100, `"model_versions"`),
-		search("search versions, tag and name LIKE, p50", versions, "tags.validation = 'failed' AND name LIKE 'model-00%'", nil, 100, `"model_versions"`),
-		search("search versions, first page of 1,000, p50", versions, "", nil, 1000, `"model_versions"`),
-		search("search versions, ordered by name, 100, p50", versions, "", []string{"name ASC", "version_number DESC"}, 100, `"model_versions"`),
-		{"all models by pages of 1,000", "ms", true, func(ctx context.Context, s *server) (float64, error) {
-			return s.all(ctx, models, "registered_models", c.models)
-		}},
 	}
+	for _, q := range searches(c) {
+		all = append(all, get("search "+q.name+", p50", q.path, q.query, q.want))
+	}
+	return append(all, measurement{"search all models by pages of 1,000", "ms", true, func(ctx context.Context, s *server) (float64, error) {
+		return s.all(ctx, modelSearch, "registered_models", c.models)
+	}})
 }
 
 // ask sends a GET and looks for a word in the answer.
@@ -171,37 +151,4 @@ func (s *server) createVersions(ctx context.Context, writers int, length time.Du
 		}
 	}
 	return float64(made.Load()) / time.Since(began).Seconds(), nil
-}
-
-// all reads a search to its end.
-func (s *server) all(ctx context.Context, path, field string, atLeast int) (float64, error) {
-	began, token, n := time.Now(), "", 0
-	for {
-		answer, err := s.Call(ctx, http.MethodGet, path+"?max_results=1000&page_token="+url.QueryEscape(token), nil)
-		if err != nil {
-			return 0, err
-		}
-		var page map[string]json.RawMessage
-		if err := json.Unmarshal(answer, &page); err != nil {
-			return 0, err
-		}
-		var list []json.RawMessage
-		if err := json.Unmarshal(page[field], &list); err != nil {
-			return 0, err
-		}
-		n += len(list)
-		token = ""
-		if next := page["next_page_token"]; next != nil {
-			if err := json.Unmarshal(next, &token); err != nil {
-				return 0, err
-			}
-		}
-		if token == "" {
-			break
-		}
-	}
-	if n < atLeast {
-		return 0, fmt.Errorf("%d found, want at least %d", n, atLeast)
-	}
-	return rivals.Milliseconds(time.Since(began)), nil
 }
