@@ -203,11 +203,8 @@ func TestOnlyWhatIsWantedIsFetched(t *testing.T) {
 		rows = len(ids(t, rr, err))
 		return s.gets.Load(), s.bytes.Load(), rows
 	}
-	gets, bytes, rows := read(nil)
-	require.Equal(t, []int64{int64(len(v.Files)), total, 4000}, []int64{gets, bytes, int64(rows)})
-
 	// A file whose statistics rule a match out is not touched.
-	gets, bytes, rows = read(&dataset.ReadOptions{Where: filter.Eq("id", 5), Columns: []string{"id"}})
+	gets, bytes, rows := read(&dataset.ReadOptions{Where: filter.Eq("id", 5), Columns: []string{"id"}})
 	require.Equal(t, 1, rows)
 	require.EqualValues(t, 2, gets) // The end of the file and one chunk.
 	require.Less(t, bytes, total/10)
@@ -217,6 +214,8 @@ func TestOnlyWhatIsWantedIsFetched(t *testing.T) {
 	gets, _, rows = read(&dataset.ReadOptions{Where: filter.Eq("id", 5000), Columns: []string{"id"}})
 	require.Zero(t, rows)
 	require.Zero(t, gets)
+	gets, bytes, rows = read(nil)
+	require.Equal(t, []int64{int64(len(v.Files)), total, 4000}, []int64{gets, bytes, int64(rows)})
 
 	// Row groups are left out too.
 	groups, err := v.Groups(ctx)

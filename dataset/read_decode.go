@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/memory"
 
 	arrow18 "github.com/apache/arrow-go/v18/arrow"
 	array18 "github.com/apache/arrow-go/v18/arrow/array"
@@ -72,7 +73,11 @@ func (p *readPlan) decode(ctx context.Context, l *loaded, w wantedGroup) (out []
 
 // decodeColumns fills cols[from:to] with arrays of the table's types.
 func (p *readPlan) decodeColumns(ctx context.Context, l *loaded, group int, mask *filter.Mask, cols []arrow18.Array, from, to int) error {
-	opts := pqfile.DecodeOptions{Mem: p.v.dataset.catalog.mem, Trusted: l.trusted}
+	mem := p.v.dataset.catalog.mem
+	opts := pqfile.DecodeOptions{Mem: mem, Trusted: l.trusted}
+	if mem == memory.DefaultAllocator {
+		opts.Mem = nil
+	}
 	if mask != nil {
 		opts.Keep = func(from, to int64) bool { return mask.Any(int(from), int(to)) }
 	}
@@ -86,7 +91,7 @@ func (p *readPlan) decodeColumns(ctx context.Context, l *loaded, group int, mask
 		if err != nil {
 			return err
 		}
-		cols[i] = array18.MakeArrayOfNull(opts.Mem, t, int(l.file.Rows(group)))
+		cols[i] = array18.MakeArrayOfNull(mem, t, int(l.file.Rows(group)))
 	}
 	if len(columns) == 0 {
 		return nil

@@ -144,7 +144,7 @@ var table = &archtest.Table{
 		"dataset/blob/blobtest/faults": {Own: []string{"dataset/blob"}},
 		"dataset": {
 			Own: []string{
-				"dataset/profile", "dataset/blob", "dataset/filter", "dataset/internal/arrowcross", "dataset/internal/collect", "dataset/internal/delta",
+				"dataset/profile", "dataset/blob", "dataset/filter", "dataset/internal/arrowcross", "dataset/internal/blocksum", "dataset/internal/collect", "dataset/internal/delta",
 				"dataset/internal/pqfile", "dataset/internal/rowsort", "dataset/internal/scan", "dataset/internal/checkpoint",
 			},
 			Link: arrow,
@@ -170,8 +170,9 @@ var table = &archtest.Table{
 		"dataset/internal/checkpoint": {
 			Own: []string{"dataset/internal/delta", "dataset/internal/pqfile"}, Link: slices.Concat(arrow15, parquet18),
 		},
+		"dataset/internal/blocksum": {Link: []string{"golang.org/x/sys"}},
 		"dataset/internal/ipccheck": {},
-		"dataset/internal/pqfile":   {Own: []string{"dataset/internal/ipccheck"}, Link: parquet18},
+		"dataset/internal/pqfile":   {Own: []string{"dataset/internal/blocksum", "dataset/internal/ipccheck"}, Link: parquet18},
 		"dataset/internal/scan":     {Own: []string{"dataset/profile"}, Link: arrow18},
 		"dataset/internal/rowsort":  {Link: slices.Concat(arrow15, []string{"github.com/klauspost/cpuid/v2", "github.com/zeebo/xxh3"})},
 

@@ -1,6 +1,11 @@
 package pqfile
 
-import "github.com/apache/arrow-go/v18/arrow/memory"
+import (
+	"strings"
+	"unsafe"
+
+	"github.com/apache/arrow-go/v18/arrow/memory"
+)
 
 // smallBlock is the largest block that scratch takes from the Go heap.
 const smallBlock = 64
@@ -36,3 +41,38 @@ func (s scratch) Free(b []byte) {
 		s.Allocator.Free(b)
 	}
 }
+
+// Uncleared allocates bytes of any content, for who writes all of them: clearing
+// them first takes as long as decoding some columns. Blocks of some size start
+// at a multiple of 64, as Arrow wants it.
+func Uncleared(n int) []byte {
+	if n < unclearedBytes {
+		return memory.DefaultAllocator.Allocate(n)
+	}
+	// The one way of the standard library to such memory. Nobody else has the
+	// string, so that it may be written to.
+	var b strings.Builder
+	b.Grow(n)
+	b.WriteByte(0)
+	return unsafe.Slice(unsafe.StringData(b.String()), n)
+}
+
+// unclearedBytes is where the gain begins; every larger block of the Go heap
+// starts at a multiple of 64.
+const unclearedBytes = 4 << 10
+
+// heap is the Go heap for decoders, which write all that they keep.
+type heap struct{}
+
+func (heap) Allocate(n int) []byte { return Uncleared(n) }
+
+func (heap) Reallocate(n int, b []byte) []byte {
+	if n <= cap(b) {
+		return b[:n]
+	}
+	fresh := Uncleared(n)
+	copy(fresh, b)
+	return fresh
+}
+
+func (heap) Free([]byte) {}

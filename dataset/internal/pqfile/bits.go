@@ -17,9 +17,15 @@ func copyBits(dst []byte, off int, src []byte, n int) {
 	if shift == 0 {
 		copy(out, src[:whole])
 	} else {
-		for i, b := range src[:whole] {
-			out[i] |= b << shift
-			out[i+1] |= b >> (8 - shift)
+		i := 0
+		for ; i+8 <= whole; i += 8 {
+			v, to := binary.LittleEndian.Uint64(src[i:]), out[i:i+9]
+			binary.LittleEndian.PutUint64(to, binary.LittleEndian.Uint64(to)|v<<shift)
+			to[8] |= byte(v >> (64 - shift))
+		}
+		for ; i < whole; i++ {
+			out[i] |= src[i] << shift
+			out[i+1] |= src[i] >> (8 - shift)
 		}
 	}
 	if rest := n & 7; rest > 0 {
@@ -103,151 +109,29 @@ func levels(data, bitmap []byte, off, n int) error {
 	return nil
 }
 
-// unpack reads len(out) numbers of width bits each. data reaches 8 bytes beyond
-// the last of them, or unpackEnd is called.
-func unpack[T int32 | int64 | uint32](out []T, data []byte, width int) {
-	if width == 0 {
-		clear(out)
-		return
+// bitsAt are n bits, of at most 56, from off on. There may be no byte behind them.
+func bitsAt(b []byte, off, n int) uint64 {
+	if n <= 0 {
+		return 0
 	}
-	mask := uint64(1)<<width - 1
-	bit := 0
-	for i := range out {
-		out[i] = T(binary.LittleEndian.Uint64(data[bit>>3:]) >> (bit & 7) & mask)
-		bit += width
+	shift := off & 7
+	b = b[off>>3:]
+	var v uint64
+	if len(b) >= 8 {
+		v = binary.LittleEndian.Uint64(b)
+	} else {
+		for i, c := range b {
+			v |= uint64(c) << (8 * i)
+		}
 	}
+	return v >> shift & (1<<n - 1)
 }
 
-// unpackSafe is unpack for data that ends where the numbers end, and for every
-// width up to 64.
-func unpackSafe[T int32 | int64 | uint32](out []T, data []byte, width int) error {
-	need := (len(out)*width + 7) / 8
-	if width > 64 || need > len(data) {
-		return errValues
+// orBits sets the bits of v among n, of at most 56, from off on.
+func orBits(b []byte, off int, v uint64, n int) {
+	v <<= off & 7
+	b = b[off>>3 : (off+n+7)>>3]
+	for i := range b {
+		b[i] |= byte(v >> (8 * i))
 	}
-	if width > 56 {
-		for i := range out {
-			var v uint64
-			for b := range width {
-				at := i*width + b
-				v |= uint64(data[at>>3]>>(at&7)&1) << b
-			}
-			out[i] = T(v)
-		}
-		return nil
-	}
-	// The last numbers are read from a copy with room behind it.
-	safe := len(out)
-	if need+8 > len(data) && width > 0 {
-		safe = max(0, (len(data)-8)*8/width-8) &^ 7
-		safe = min(safe, len(out))
-	}
-	unpack(out[:safe], data, width)
-	if safe < len(out) {
-		at := safe * width / 8 // safe is a multiple of 8.
-		rest := make([]byte, need-at+8)
-		copy(rest, data[at:need])
-		unpack(out[safe:], rest, width)
-	}
-	return nil
-}
-
-// indices decodes the run-length and bit-packed hybrid of a dictionary page.
-func indices(out []uint32, data []byte, width int) error {
-	if width > 32 {
-		return errValues
-	}
-	size := (width + 7) / 8
-	for len(out) > 0 {
-		head, k := binary.Uvarint(data)
-		if k <= 0 {
-			return errValues
-		}
-		data = data[k:]
-		if head&1 == 0 {
-			run := int(min(head>>1, uint64(len(out))))
-			if len(data) < size || run == 0 {
-				return errValues
-			}
-			var v uint32
-			for i := range size {
-				v |= uint32(data[i]) << (8 * i)
-			}
-			for i := range out[:run] {
-				out[i] = v
-			}
-			data = data[size:]
-			out = out[run:]
-			continue
-		}
-		groups := head >> 1
-		if groups == 0 || groups > 1<<28 {
-			return errValues
-		}
-		run := min(int(groups)*8, len(out))
-		if err := unpackSafe(out[:run], data, width); err != nil {
-			return err
-		}
-		data = data[min(int(groups)*width, len(data)):]
-		out = out[run:]
-	}
-	return nil
-}
-
-// delta decodes DELTA_BINARY_PACKED numbers. All sums wrap around, so numbers of
-// 32 bits come out right from sums of 64.
-func delta[T int8 | int16 | int32 | int64](out []T, data []byte) error {
-	var head [3]uint64
-	for i := range head {
-		v, k := binary.Uvarint(data)
-		if k <= 0 {
-			return errValues
-		}
-		head[i], data = v, data[k:]
-	}
-	block, minis, total := head[0], head[1], head[2]
-	first, k := binary.Varint(data)
-	if k <= 0 || block == 0 || block > 1<<16 || minis == 0 || minis > block || block%minis != 0 || block/minis%8 != 0 || total != uint64(len(out)) {
-		return errValues
-	}
-	data = data[k:]
-	if len(out) == 0 {
-		return nil
-	}
-	last := first
-	out[0] = T(last)
-	out = out[1:]
-	per := int(block / minis)
-	buf := make([]int64, per)
-	for len(out) > 0 {
-		least, k := binary.Varint(data)
-		if k <= 0 || len(data) < k+int(minis) {
-			return errValues
-		}
-		widths := data[k : k+int(minis)]
-		data = data[k+int(minis):]
-		for _, w := range widths {
-			if len(out) == 0 {
-				break
-			}
-			width := int(w)
-			n := min(per, len(out))
-			size := per * width / 8
-			if width > 64 {
-				return errValues
-			}
-			if width <= 56 && len(data) >= size+8 {
-				unpack(buf[:n], data, width)
-			} else if err := unpackSafe(buf[:n], data, width); err != nil {
-				return err
-			}
-			for i, d := range buf[:n] {
-				last += least + d
-				out[i] = T(last)
-			}
-			data = data[min(size, len(data)):]
-			out = out[n:]
-		}
-	}
-	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/compress"
+	"github.com/klauspost/compress/zstd"
 )
 
 // The decoder here turns a column chunk of a flat column straight into one
@@ -20,7 +21,7 @@ import (
 // chunkDecoder is the state of one chunk.
 type chunkDecoder struct {
 	data     []byte
-	codec    compress.Codec // nil when nothing is compressed.
+	codec    *zstd.Decoder // nil when nothing is compressed.
 	rows     int
 	optional bool
 	keep     func(from, to int64) bool // nil keeps every page.
@@ -102,9 +103,10 @@ func (f *File) decodeColumn(src *segments, group, column int, keep func(from, to
 	switch meta.Compression() {
 	case compress.Codecs.Uncompressed:
 	case compress.Codecs.Zstd:
-		if d.codec, err = compress.GetCodec(meta.Compression()); err != nil {
+		if d.codec, err = inflater(); err != nil {
 			return nil, false, err
 		}
+		defer inflaters.Put(d.codec)
 	default:
 		return nil, false, nil
 	}
@@ -213,17 +215,10 @@ func (d *chunkDecoder) inflate(body []byte, h pageHeader) error {
 	} else {
 		if cap(d.raw) < int(h.raw) {
 			// Room for wide reads at the end.
-			d.raw = make([]byte, 0, h.raw+h.raw/8+64)
+			d.raw = Uncleared(int(h.raw + h.raw/8 + 64))[:0]
 		}
 		var err error
-		if fallible, ok := d.codec.(interface {
-			DecodeWithError(dst, src []byte) ([]byte, error)
-		}); ok {
-			d.raw, err = fallible.DecodeWithError(d.raw[:0], body)
-		} else {
-			d.raw = d.codec.Decode(d.raw[:0], body)
-		}
-		if err != nil {
+		if d.raw, err = d.codec.DecodeAll(body, d.raw[:0]); err != nil {
 			return err
 		}
 	}
@@ -243,7 +238,6 @@ type numbers[T fixedType] struct {
 	out  []T
 	wide bool // Stored as it is laid out in memory; else as an int32.
 	dict []T
-	idx  []uint32
 	tmp  []T
 }
 
@@ -307,13 +301,63 @@ func (v *numbers[T]) page(raw []byte, encoding int64, row, n, k int, valid []byt
 	if err := v.dense(dense, raw, encoding); err != nil || k == n {
 		return err
 	}
-	// A null takes the value that comes next, so that no branch is needed.
-	spread, j := v.tmp[:k+1], 0
-	for i := range out {
-		out[i] = spread[j]
-		j += int(valid[(row+i)>>3] >> ((row + i) & 7) & 1)
-	}
+	spread(out, v.tmp[:k+1], valid, row)
 	return nil
+}
+
+// spread puts dense values where their bits are set. A null takes the value that
+// comes next, so that no branch is needed; dense has one value more for that.
+func spread[T any](out, dense []T, valid []byte, row int) {
+	j := 0
+	for i := 0; i < len(out); {
+		// Up to 57 bits are at hand whatever the shift.
+		n := min(56, len(out)-i)
+		word := bitsAt(valid, row+i, n)
+		for part := out[i : i+n]; len(part) > 0; part = part[1:] {
+			part[0] = dense[j]
+			j += int(word & 1)
+			word >>= 1
+		}
+		i += n
+	}
+}
+
+// gather looks values up in the dictionary.
+func (v *numbers[T]) gather(out []T, raw []byte) error {
+	if len(out) == 0 {
+		return nil
+	}
+	if len(raw) == 0 {
+		return errValues
+	}
+	var scratch [blockOf]uint32
+	dict := v.dict
+	h := hybrid{raw[1:], int(raw[0])}
+	return h.blocks(len(out), &scratch, func(some []uint32) error {
+		to := out[:len(some)]
+		for i, x := range some {
+			if int(x) >= len(dict) {
+				return errValues
+			}
+			to[i] = dict[x]
+		}
+		out = out[len(some):]
+		return nil
+	}, func(x uint32, count int) error {
+		if int(x) >= len(dict) {
+			return errValues
+		}
+		fill(out[:count], dict[x])
+		out = out[count:]
+		return nil
+	})
+}
+
+// fill sets all of out to v.
+func fill[T any](out []T, v T) {
+	for i := range out {
+		out[i] = v
+	}
 }
 
 func (v *numbers[T]) dense(out []T, raw []byte, encoding int64) error {
@@ -321,14 +365,7 @@ func (v *numbers[T]) dense(out []T, raw []byte, encoding int64) error {
 	case encodingPlain:
 		return v.plain(out, raw)
 	case encodingDict, encodingPlainDict:
-		var err error
-		if v.idx, err = pageIndices(v.idx, raw, len(out), len(v.dict)); err != nil {
-			return err
-		}
-		for i, x := range v.idx {
-			out[i] = v.dict[x]
-		}
-		return nil
+		return v.gather(out, raw)
 	case encodingDelta:
 		switch out := any(out).(type) {
 		case []int8:
@@ -344,84 +381,10 @@ func (v *numbers[T]) dense(out []T, raw []byte, encoding int64) error {
 	return fmt.Errorf("a page has the encoding %d", encoding)
 }
 
-// pageIndices decodes n indices below size into buf.
-func pageIndices(buf []uint32, raw []byte, n, size int) ([]uint32, error) {
-	if cap(buf) < n {
-		buf = make([]uint32, n)
-	}
-	buf = buf[:n]
-	if n == 0 {
-		return buf, nil
-	}
-	if len(raw) == 0 {
-		return nil, errValues
-	}
-	if err := indices(buf, raw[1:], int(raw[0])); err != nil {
-		return nil, err
-	}
-	var top uint32
-	for _, x := range buf {
-		top = max(top, x)
-	}
-	if int64(top) >= int64(size) {
-		return nil, errValues
-	}
-	return buf, nil
-}
-
 func (v *numbers[T]) skip(row, n int) { clear(v.out[row : row+n]) }
 
 func (v *numbers[T]) array(t arrow.DataType, rows int, valid *memory.Buffer, nulls int) arrow.Array {
 	data := array.NewData(t, rows, []*memory.Buffer{valid, v.buf}, nil, nulls, 0)
 	defer data.Release()
 	return array.MakeFromData(data)
-}
-
-// bools decodes bits.
-type bools struct{ buf *memory.Buffer }
-
-func newBools(rows int, mem memory.Allocator) values {
-	v := &bools{memory.NewResizableBuffer(mem)}
-	v.buf.Resize((rows + 7) / 8)
-	clear(v.buf.Bytes())
-	return v
-}
-
-func (v *bools) dictionary([]byte, int) error { return errValues }
-
-func (v *bools) page(raw []byte, encoding int64, row, n, k int, valid []byte) error {
-	if encoding != encodingPlain {
-		return fmt.Errorf("a page has the encoding %d", encoding)
-	}
-	if len(raw) < (k+7)/8 {
-		return errValues
-	}
-	out := v.buf.Bytes()
-	if valid == nil {
-		copyBits(out, row, raw, n)
-		return nil
-	}
-	j := 0
-	for i := row; i < row+n; i++ {
-		if valid[i>>3]>>(i&7)&1 == 1 {
-			out[i>>3] |= raw[j>>3] >> (j & 7) & 1 << (i & 7)
-			j++
-		}
-	}
-	return nil
-}
-
-func (v *bools) skip(int, int) {}
-
-func (v *bools) array(t arrow.DataType, rows int, valid *memory.Buffer, nulls int) arrow.Array {
-	data := array.NewData(t, rows, []*memory.Buffer{valid, v.buf}, nil, nulls, 0)
-	defer data.Release()
-	return array.MakeFromData(data)
-}
-
-func (v *bools) release() {
-	if v.buf != nil {
-		v.buf.Release()
-		v.buf = nil
-	}
 }

@@ -1,7 +1,7 @@
 package pqfile
 
 import (
-	"crypto/sha256"
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -11,14 +11,18 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/parquet/metadata"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+
+	"github.com/millwright-ml/millwright/dataset/internal/blocksum"
 )
 
-// sumsKey is the key-value entry of the footer that holds the SHA-256 of every
-// column chunk, group by group and leaf by leaf, in base64. Whoever knows the
-// digest of the footer can so check any chunk of the file by itself.
-const sumsKey = "millwright.chunks"
+// sumsKey is the key-value entry of the footer that holds the digest of every
+// column chunk (package blocksum), group by group and leaf by leaf, in base64.
+// Whoever knows the digest of the footer can so check any chunk of the file by
+// itself.
+const sumsKey = "millwright.blocks"
 
 const (
+	magic         = "PAR1"
 	footerTrailer = 8 // Length of the footer and the magic.
 	maxFooter     = 256 << 20
 )
@@ -30,8 +34,8 @@ var ErrDamaged = errors.New("damaged")
 type Chunk struct {
 	Leaf     int
 	Off, Len int64
-	Raw      int64              // Bytes when decompressed.
-	Sum      *[sha256.Size]byte // nil when the file does not say.
+	Raw      int64            // Bytes when decompressed.
+	Sum      *blocksum.Digest // nil when the file does not say.
 }
 
 // File is what the end of a Parquet file says about it: everything but the
@@ -50,7 +54,7 @@ type File struct {
 // TailNeeded tells how many bytes from the end of a file of size bytes hold its
 // footer, given at least the last 8 of them.
 func TailNeeded(tail []byte, size int64) (int64, error) {
-	if len(tail) < footerTrailer || size < footerTrailer+4 || string(tail[len(tail)-4:]) != "PAR1" {
+	if len(tail) < footerTrailer || size < footerTrailer+4 || string(tail[len(tail)-4:]) != magic {
 		return 0, fmt.Errorf("no Parquet file ends like this: %w", ErrDamaged)
 	}
 	n := int64(binary.LittleEndian.Uint32(tail[len(tail)-footerTrailer:])) + footerTrailer
@@ -150,18 +154,18 @@ func (f *File) chunk(group *metadata.RowGroupMetaData, g, i int) (Chunk, error) 
 }
 
 // sums reads the digests of n chunks, nil when the file has none.
-func (f *File) sums(n int) ([][sha256.Size]byte, error) {
+func (f *File) sums(n int) ([]blocksum.Digest, error) {
 	text := f.meta.KeyValueMetadata().FindValue(sumsKey)
 	if text == nil {
 		return nil, nil
 	}
 	raw, err := base64.RawStdEncoding.DecodeString(*text)
-	if err != nil || len(raw) != n*sha256.Size {
+	if err != nil || len(raw) != n*len(blocksum.Digest{}) {
 		return nil, fmt.Errorf("%s does not hold the digests of %d chunks", sumsKey, n)
 	}
-	out := make([][sha256.Size]byte, n)
+	out := make([]blocksum.Digest, n)
 	for i := range out {
-		out[i] = [sha256.Size]byte(raw[i*sha256.Size:])
+		out[i] = blocksum.Digest(raw[i*len(out[i]):])
 	}
 	return out, nil
 }
@@ -210,4 +214,35 @@ func (f *File) selected(columns []int) []int {
 		}
 	}
 	return out
+}
+
+// Proven tells whether every byte of the whole file before its end, of which the
+// caller knows the digest, is covered by a digest in there, and is right.
+func (f *File) Proven(body []byte) bool {
+	if !f.Own() || int64(len(body)) != f.size || !bytes.HasPrefix(body, []byte(magic)) {
+		return false
+	}
+	var parts [][]byte
+	var want []*blocksum.Digest
+	at := int64(len(magic))
+	for _, group := range f.groups {
+		for _, c := range group {
+			if c.Off != at || c.Len > f.tailAt-at {
+				return false
+			}
+			at += c.Len
+			parts, want = append(parts, body[c.Off:at]), append(want, c.Sum)
+		}
+	}
+	if at != f.tailAt {
+		return false
+	}
+	sums := make([]blocksum.Digest, len(parts))
+	blocksum.Sums(sums, parts)
+	for i := range sums {
+		if sums[i] != *want[i] {
+			return false
+		}
+	}
+	return true
 }

@@ -13,6 +13,7 @@ import (
 
 // DecodeOptions say how to decode a row group.
 type DecodeOptions struct {
+	// Mem gives the memory of the arrays. The default is the Go heap.
 	Mem memory.Allocator
 	// Trusted bytes are ours: their digest was checked.
 	Trusted bool
@@ -36,7 +37,10 @@ func (f *File) Decode(ctx context.Context, parts []Segment, group int, columns [
 			out = nil
 		}
 	}()
-	src := f.source(parts)
+	src, own := f.source(parts), opts.Mem
+	if opts.Mem == nil {
+		own, opts.Mem = heap{}, memory.DefaultAllocator
+	}
 	var rest []int // Places in columns that the library has to decode.
 	for i, c := range columns {
 		if err := ctx.Err(); err != nil {
@@ -44,7 +48,7 @@ func (f *File) Decode(ctx context.Context, parts []Segment, group int, columns [
 		}
 		ok := false
 		if opts.Trusted {
-			if out[i], ok, err = f.decodeColumn(src, group, c, opts.Keep, opts.Mem); err != nil {
+			if out[i], ok, err = f.decodeColumn(src, group, c, opts.Keep, own); err != nil {
 				return out, err
 			}
 		}

@@ -12,7 +12,7 @@ import (
 
 // short is how many bytes are copied at once: most texts are no longer, and a
 // copy of a fixed length needs no call.
-const short = 16
+const short = 32
 
 // texts decodes strings and binaries.
 type texts struct {
@@ -24,7 +24,7 @@ type texts struct {
 
 	dict     []byte  // The values of the dictionary, one after the other, and room.
 	dictEnds []int32 // Where each starts; the last is the end.
-	idx      []uint32
+	dense    []int32 // The ends of the values of a page with nulls.
 }
 
 func newTexts(rows int, raw int64, mem memory.Allocator) values {
@@ -88,36 +88,62 @@ func (v *texts) dictionary(raw []byte, n int) error {
 func (v *texts) page(raw []byte, encoding int64, row, n, k int, valid []byte) error {
 	switch encoding {
 	case encodingPlain:
-		return v.plain(raw, row, n, valid)
+		return v.plain(raw, row, n, k, valid)
 	case encodingDict, encodingPlainDict:
-		var err error
-		if v.idx, err = pageIndices(v.idx, raw, k, len(v.dictEnds)-1); err != nil {
-			return err
-		}
-		return v.lookUp(row, n, valid)
+		return v.lookUp(raw, row, n, k, valid)
 	}
 	return fmt.Errorf("a page has the encoding %d", encoding)
 }
 
-func (v *texts) plain(raw []byte, row, n int, valid []byte) error {
-	out, err := v.grow(len(raw))
+// ends is where the ends of k values in n rows go: to their rows, or to a place
+// to be spread from.
+func (v *texts) ends(row, n, k int) []int32 {
+	if k == n {
+		return v.off[row+1 : row+1+n]
+	}
+	if cap(v.dense) < k+1 {
+		v.dense = make([]int32, n+1)
+	}
+	// The nulls before the first value end where the page starts.
+	v.dense[0] = int32(v.n)
+	return v.dense[1 : k+1]
+}
+
+// settle gives every row its end, a null that of the value before.
+func (v *texts) settle(row, n, k int, valid []byte) {
+	if k == n {
+		return
+	}
+	dense, j := v.dense[:k+1], 0
+	off := v.off[row+1 : row+1+n]
+	for i := 0; i < n; {
+		some := min(56, n-i)
+		word := bitsAt(valid, row+i, some)
+		for part := off[i : i+some]; len(part) > 0; part = part[1:] {
+			j += int(word & 1)
+			word >>= 1
+			part[0] = dense[j]
+		}
+		i += some
+	}
+}
+
+func (v *texts) plain(raw []byte, row, n, k int, valid []byte) error {
+	// A length of 4 bytes goes with each value.
+	out, err := v.grow(max(len(raw)-4*k, 0))
 	if err != nil {
 		return err
 	}
 	at, pos := 0, v.n
-	off := v.off[row+1 : row+1+n]
-	for i := range off {
-		if valid != nil && valid[(row+i)>>3]>>((row+i)&7)&1 == 0 {
-			off[i] = int32(pos)
-			continue
-		}
+	ends := v.ends(row, n, k)
+	for i := range ends {
 		if len(raw)-at < 4 {
 			return errValues
 		}
 		size := int(binary.LittleEndian.Uint32(raw[at:]))
 		at += 4
 		if size <= short && at+short <= len(raw) && pos+short <= len(out) {
-			copy16(out[pos:pos+short], raw[at:at+short])
+			*(*[short]byte)(out[pos:]) = *(*[short]byte)(raw[at:])
 		} else {
 			if size > len(raw)-at {
 				return errValues
@@ -126,49 +152,76 @@ func (v *texts) plain(raw []byte, row, n int, valid []byte) error {
 		}
 		at += size
 		pos += size
-		off[i] = int32(pos)
+		ends[i] = int32(pos)
 	}
+	v.settle(row, n, k, valid)
 	v.n = pos
 	return nil
 }
 
-func copy16(dst, src []byte) {
-	_, _ = dst[15], src[15]
-	binary.LittleEndian.PutUint64(dst, binary.LittleEndian.Uint64(src))
-	binary.LittleEndian.PutUint64(dst[8:], binary.LittleEndian.Uint64(src[8:]))
+func (v *texts) lookUp(raw []byte, row, n, k int, valid []byte) error {
+	if k == 0 {
+		v.skip(row, n)
+		return nil
+	}
+	if len(raw) == 0 {
+		return errValues
+	}
+	var scratch [blockOf]uint32
+	ends, before := v.ends(row, n, k), v.n
+	h := hybrid{raw[1:], int(raw[0])}
+	err := h.blocks(k, &scratch, func(some []uint32) error {
+		err := v.pick(ends[:len(some)], some)
+		ends = ends[len(some):]
+		return err
+	}, func(x uint32, count int) error {
+		for i := range scratch {
+			scratch[i] = x
+		}
+		for count > 0 {
+			some := min(count, blockOf)
+			if err := v.pick(ends[:some], scratch[:some]); err != nil {
+				return err
+			}
+			ends, count = ends[some:], count-some
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	v.settle(row, n, k, valid)
+	if row == 0 && n < v.rows {
+		// The other pages will be much like this one.
+		v.data.Reserve(v.n + int(float64(v.n-before)*float64(v.rows-n)/float64(n)*1.02) + short)
+	}
+	return nil
 }
 
-func (v *texts) lookUp(row, n int, valid []byte) error {
-	total := 0
-	for _, x := range v.idx {
-		total += int(v.dictEnds[x+1] - v.dictEnds[x])
-	}
-	if v.n == 0 && row == 0 && n < v.rows {
-		// The other pages will be much like this one.
-		v.data.Reserve(int(float64(total)*float64(v.rows)/float64(n)*1.02) + short)
+// pick appends values of the dictionary.
+func (v *texts) pick(ends []int32, places []uint32) error {
+	total, starts := 0, v.dictEnds
+	for _, x := range places {
+		if int(x) >= len(starts)-1 {
+			return errValues
+		}
+		total += int(starts[x+1] - starts[x])
 	}
 	out, err := v.grow(total)
 	if err != nil {
 		return err
 	}
-	dict := v.dict[:cap(v.dict)]
-	pos, j := v.n, 0
-	off := v.off[row+1 : row+1+n]
-	for i := range off {
-		if valid != nil && valid[(row+i)>>3]>>((row+i)&7)&1 == 0 {
-			off[i] = int32(pos)
-			continue
-		}
-		x := v.idx[j]
-		j++
-		from, to := int(v.dictEnds[x]), int(v.dictEnds[x+1])
-		if to-from <= short && from+short <= len(dict) {
-			copy16(out[pos:pos+short], dict[from:from+short])
+	dict, pos := v.dict[:cap(v.dict)], v.n
+	ends = ends[:len(places)]
+	for i, x := range places {
+		from, to := int(starts[x]), int(starts[x+1])
+		if to-from <= short {
+			*(*[short]byte)(out[pos:]) = *(*[short]byte)(dict[from:])
 		} else {
 			copy(out[pos:], dict[from:to])
 		}
 		pos += to - from
-		off[i] = int32(pos)
+		ends[i] = int32(pos)
 	}
 	v.n = pos
 	return nil

@@ -3,7 +3,6 @@ package pqfile
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"slices"
@@ -13,6 +12,8 @@ import (
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/compress"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+
+	"github.com/millwright-ml/millwright/dataset/internal/blocksum"
 )
 
 // createdBy is part of every file's bytes: changing it changes every digest of
@@ -86,14 +87,15 @@ func (w *Writer) Write(rec arrow.RecordBatch) error {
 	})
 }
 
-// digest takes the SHA-256 of the chunks of the row group just written.
+// digest takes the digests of the chunks of the row group just written.
 func (w *Writer) digest() error {
 	meta, err := w.fw.FileMetadata()
 	if err != nil {
 		return err
 	}
 	group := meta.RowGroup(meta.NumRowGroups() - 1)
-	for i := range group.NumColumns() {
+	chunks := make([][]byte, group.NumColumns())
+	for i := range chunks {
 		c, err := group.ColumnChunk(i)
 		if err != nil {
 			return err
@@ -102,8 +104,12 @@ func (w *Writer) digest() error {
 		if c.HasDictionaryPage() {
 			start = min(start, c.DictionaryPageOffset())
 		}
-		sum := sha256.Sum256(w.buf.Bytes()[start : start+c.TotalCompressedSize()])
-		w.sums = append(w.sums, sum[:]...)
+		chunks[i] = w.buf.Bytes()[start : start+c.TotalCompressedSize()]
+	}
+	sums := make([]blocksum.Digest, len(chunks))
+	blocksum.Sums(sums, chunks)
+	for i := range sums {
+		w.sums = append(w.sums, sums[i][:]...)
 	}
 	return nil
 }
