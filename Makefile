@@ -14,7 +14,7 @@ RACE    := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race -gcflags='modernc.
 REALTESTS := grep -rlE 'REQUIRE_REAL|MILLWRIGHT_PYTHON|pgtest\.' --include='*_test.go' --exclude-dir=.cache --exclude-dir=inttest . | xargs -n1 dirname | sort -u
 GOFILES := find . -name '*.go' -not -path './.cache/*'
 
-.PHONY: help test test-real bench rivals fuzz soak fmt vet lint clean
+.PHONY: help test test-real kube-up bench rivals fuzz soak fmt vet lint clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -30,6 +30,10 @@ test-real: ## the tests against real servers and foreign readers, which are buil
 	./scripts/realtools.sh
 	cd internal/inttest && REQUIRE_REAL=1 go test -count=1 -timeout 40m -v ./...
 	REQUIRE_REAL=1 MILLWRIGHT_PYTHON=$(MILLWRIGHT_CACHE)/venv/bin/python go test -count=1 -timeout 20m $$($(REALTESTS))
+
+kube-up: ## a real Kubernetes control plane with 4 fake nodes of 8 GPUs, Kueue, JobSet and Trainer, until Ctrl-C
+	./scripts/realtools.sh kube
+	cd internal/kuberig && go run ./cmd/kube-up -all
 
 bench: ## every benchmark, with allocations
 	go test -run '^$$' -bench . -benchmem ./...

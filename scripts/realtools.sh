@@ -2,7 +2,8 @@
 # Provisions the real components of test ring 3: S3 servers (versitygw, MinIO),
 # four Python environments (foreign readers; the engines that read datasets;
 # upstream's MLflow, scikit-learn and TensorBoard; Sigstore's model-signing),
-# Spark with Delta Lake, PostgreSQL, Chromium, and promtool. What it builds stays in
+# Spark with Delta Lake, PostgreSQL, Chromium, promtool, and a Kubernetes cluster
+# (control plane, kwok, Kueue, JobSet, Kubeflow Trainer). What it builds stays in
 # ${MILLWRIGHT_CACHE:-.cache}, one folder a version; a second run finds it there
 # and does nothing. It needs Go, Python 3 with venv, Java 17 with Maven, and for
 # the last three apt-get (or the programs on the PATH); it needs root only to
@@ -10,10 +11,11 @@
 #
 #   scripts/realtools.sh              everything
 #   scripts/realtools.sh NAME…        some of: versitygw minio python engines spark
-#                                     mlflow signing postgres chromium promtool
+#                                     mlflow signing postgres chromium promtool kube
 #
 # The tests find the tools at $CACHE/bin/{versitygw,minio,promtool,chromium},
 # $CACHE/bin/{postgres,initdb,pg_ctl}, $CACHE/venv/bin/python,
+# $CACHE/bin/{kube-controlplane,kwok,kueue,jobset,trainer} and $CACHE/kube,
 # $CACHE/mlflow-venv/bin/python and $CACHE/signing-venv/bin/python.
 set -euo pipefail
 
@@ -71,6 +73,91 @@ go_tool() {
 	mv "$work/$name" "$dir/$name"
 	ln -sfn "$dir/$name" "$cache/bin/$name"
 	say "$name $version: built in $((SECONDS - began)) s"
+}
+
+# kube builds a Kubernetes cluster out of the two modules in internal/kuberig/build:
+# the control plane as one program, and the controllers beside it, whose modules
+# share what they depend on and are compiled against one set of it.
+kube() {
+	local modules=$root/internal/kuberig/build version
+	version=$(module_version "$modules/controlplane" k8s.io/kubernetes)
+	kube_program kube-controlplane controlplane "$version" . \
+		"-X k8s.io/component-base/version.gitVersion=$version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$(cut -d. -f2 <<<"$version")"
+	kube_program kwok managers "$(module_version "$modules/managers" sigs.k8s.io/kwok)" sigs.k8s.io/kwok/cmd/kwok
+	kube_program jobset managers "$(module_version "$modules/managers" sigs.k8s.io/jobset)" sigs.k8s.io/jobset
+	kube_program trainer managers "$(module_version "$modules/managers" github.com/kubeflow/trainer/v2)" github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager
+	kube_program kueue managers "$(module_version "$modules/managers" sigs.k8s.io/kueue)" sigs.k8s.io/kueue/cmd/kueue "" kueue_flags
+	mkdir -p "$cache/kube"
+	kube_manifests jobset sigs.k8s.io/jobset config/components/crd/bases config/components/webhook
+	kube_manifests kueue sigs.k8s.io/kueue config/components/crd/bases config/components/webhook
+	kube_manifests trainer github.com/kubeflow/trainer/v2 manifests/base/crds manifests/base/webhook manifests/base/runtimes
+}
+
+# module_version FOLDER MODULE is the version that a go.mod asks for.
+module_version() {
+	awk -v module="$2" '$1 == module && $2 ~ /^v/ { print $2; exit }' "$1/go.mod"
+}
+
+# kube_source MODULE is the folder of a controller's source.
+kube_source() {
+	(cd "$root/internal/kuberig/build/managers" && GOFLAGS=-buildvcs=false GOWORK=off go mod download "$1" 9>&- &&
+		GOFLAGS=-buildvcs=false GOWORK=off go list -m -f '{{.Dir}}' "$1" 9>&-) || die kube "the module $1 cannot be had (is the module proxy reachable?)"
+}
+
+# kueue_flags sets the flags of Kueue's build. Kueue reads a certificate from a
+# fixed place in /etc, which takes root; ours reads it from the folder that it is
+# started in, and nothing else is changed.
+kueue_flags() {
+	local main
+	main=$(kube_source sigs.k8s.io/kueue)/cmd/kueue/main.go
+	sed 's|"/etc/kueue/metrics/certs"|"kueue-metrics-certs"|' "$main" >"$work/kueue.go"
+	if cmp -s "$main" "$work/kueue.go"; then die kueue "its main.go has no /etc/kueue/metrics/certs any more"; fi
+	printf '{"Replace": {"%s": "%s"}}\n' "$main" "$work/kueue.go" >"$work/kueue.json"
+	flags=(-overlay="$work/kueue.json")
+}
+
+# kube_program NAME FOLDER VERSION PACKAGE [LDFLAGS [FLAGS]] builds a program from
+# one of the modules in internal/kuberig/build. FLAGS is a function that sets
+# further flags. A change of the module builds anew.
+kube_program() {
+	local name=$1 module=$root/internal/kuberig/build/$2 version=$3 package=$4 key dir flags=() began=$SECONDS
+	key=$version-$(find "$module" -type f -name '*.*' | sort | xargs cat | cksum | tr -s ' \t' -)
+	dir=$cache/tools/$name/$key
+	if [ -x "$dir/$name" ]; then
+		ln -sfn "$dir/$name" "$cache/bin/$name"
+		say "$name $version: cached"
+		return
+	fi
+	command -v go >/dev/null || die "$name" "there is no go on the PATH to build it with"
+	say "$name $version: building, which takes minutes the first time …"
+	if [ -n "${6:-}" ]; then "$6"; fi
+	# Two packages at a time, as some of them take a gigabyte to compile.
+	(cd "$module" && CGO_ENABLED=0 GOFLAGS=-buildvcs=false GOWORK=off go build -p 2 -trimpath -ldflags "-s -w ${5:-}" ${flags[@]+"${flags[@]}"} -o "$work/$name" "$package") \
+		>"$cache/tools/$name.log" 2>&1 9>&- ||
+		die "$name" "go build $package failed (is the module proxy reachable?)" "$cache/tools/$name.log"
+	mkdir -p "$dir"
+	mv "$work/$name" "$dir/$name"
+	ln -sfn "$dir/$name" "$cache/bin/$name"
+	say "$name $version: built in $((SECONDS - began)) s"
+}
+
+# kube_manifests NAME MODULE FOLDERS… copies the custom resources, webhooks and
+# runtimes of a controller out of its module.
+kube_manifests() {
+	local name=$1 module=$2 dir source folder
+	shift 2
+	dir=$cache/tools/$name/manifests-$(module_version "$root/internal/kuberig/build/managers" "$module")
+	if [ ! -d "$dir" ]; then
+		source=$(kube_source "$module")
+		mkdir -p "$work/manifests"
+		for folder in "$@"; do
+			mkdir -p "$work/manifests/$(basename "$folder" | sed 's/^bases$/crds/')"
+			cp "$source/$folder"/*.yaml "$work/manifests/$(basename "$folder" | sed 's/^bases$/crds/')/"
+		done
+		chmod -R u+w "$work/manifests" # modules are read-only
+		mv "$work/manifests" "$dir"
+	fi
+	ln -sfn "$dir" "$cache/kube/$name"
 }
 
 # python_env NAME LINK REQUIREMENTS MODULES makes the virtual environment that a
@@ -262,7 +349,7 @@ apt_private() {
 		-o Dir::State::status=/var/lib/dpkg/status -o APT::Sandbox::User="$(id -un)" "$@"
 }
 
-[ $# -gt 0 ] || set -- versitygw minio python engines spark mlflow signing postgres chromium promtool
+[ $# -gt 0 ] || set -- versitygw minio python engines spark mlflow signing postgres chromium promtool kube
 for name in "$@"; do
 	case $name in
 	versitygw) go_tool versitygw github.com/versity/versitygw/cmd/versitygw "$versitygw_version" ;;
@@ -275,7 +362,8 @@ for name in "$@"; do
 	postgres) postgres ;;
 	chromium) chromium ;;
 	promtool) promtool ;;
-	*) die "$name" "is none of: versitygw minio python engines spark mlflow signing postgres chromium promtool" ;;
+	kube) kube ;;
+	*) die "$name" "is none of: versitygw minio python engines spark mlflow signing postgres chromium promtool kube" ;;
 	esac
 done
 say "all in $cache"
