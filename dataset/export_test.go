@@ -23,6 +23,12 @@ func ParseList(data []byte) error {
 	return err
 }
 
+// ParseSweep is for the fuzz test.
+func ParseSweep(data []byte) error {
+	_, err := parseSweep(data)
+	return err
+}
+
 // SetLayout makes files small enough for tests to have several.
 func (c *Catalog) SetLayout(groupRows, groupBytes, fileBytes int64) {
 	c.layout = layout{groupRows: groupRows, groupBytes: groupBytes, fileBytes: fileBytes, fragments: pqfile.CutOptions{Mean: 64, Min: 16, Max: 256}}

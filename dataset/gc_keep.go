@@ -27,6 +27,8 @@ type keeper struct {
 
 	versions int64 // Of both logs.
 	kept     map[*logbook]map[int64]bool
+	named    map[*logbook]map[int64]bool // Of those: by tags, exports and the caller.
+	walks    map[*logbook]*keepWalk
 	used     map[string]bool // Keys of data files and commit records.
 }
 
@@ -39,7 +41,8 @@ type age struct {
 
 // mark finds what is used. Everything it reads, it reads after it was called.
 func (k *keeper) mark(ctx context.Context) error {
-	k.kept, k.used = map[*logbook]map[int64]bool{}, map[string]bool{}
+	k.kept, k.named = map[*logbook]map[int64]bool{}, map[*logbook]map[int64]bool{}
+	k.walks, k.used = map[*logbook]*keepWalk{}, map[string]bool{}
 	for _, l := range []*logbook{k.d.log, k.d.refs} {
 		head, err := l.latest(ctx)
 		if l == k.d.refs && notThere(err) {
@@ -72,23 +75,39 @@ func (k *keeper) mark(ctx context.Context) error {
 		return err
 	}
 	for l, numbers := range k.kept {
-		for _, n := range slices.Sorted(maps.Keys(numbers)) {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			s, err := l.at(ctx, n)
-			if err != nil {
-				return err
-			}
-			if s.bad != nil {
-				// What cannot be read may use anything.
-				return fmt.Errorf("version %d of %s is to be kept and cannot be read: %w", n, l.name, s.bad)
-			}
-			for _, f := range s.files {
-				k.used[f.Path] = true
-				if r := f.tags[tagRecord]; validRecord.MatchString(r) {
-					k.used[recordKey(r)] = true
-				}
+		if err := k.use(ctx, l, slices.Sorted(maps.Keys(numbers))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// use notes what the kept versions of a log use.
+func (k *keeper) use(ctx context.Context, l *logbook, kept []int64) error {
+	w := k.walks[l]
+	if !w.use(kept, k.used) {
+		return nil
+	}
+	// From here on the entries alone do not say what a version has: a checkpoint may.
+	for _, n := range kept {
+		if n < w.bad {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s, err := l.at(ctx, n)
+		if err != nil {
+			return err
+		}
+		if s.bad != nil {
+			// What cannot be read may use anything.
+			return fmt.Errorf("version %d of %s is to be kept and cannot be read: %w", n, l.name, s.bad)
+		}
+		for _, f := range s.files {
+			k.used[f.Path] = true
+			if r := f.tags[tagRecord]; validRecord.MatchString(r) {
+				k.used[recordKey(r)] = true
 			}
 		}
 	}
@@ -99,7 +118,7 @@ func (k *keeper) hold(l *logbook, n int64) error {
 	if k.kept[l] == nil {
 		return fmt.Errorf("its log is gone: %w", ErrNotFound)
 	}
-	k.kept[l][n] = true
+	k.kept[l][n], k.named[l][n] = true, true
 	return nil
 }
 
@@ -114,7 +133,12 @@ func (d *Dataset) tableLog(table string) *logbook {
 // policy decides for every version of a log. The records of all commits are
 // kept with the log.
 func (k *keeper) policy(ctx context.Context, l *logbook, head *snapshot) error {
-	k.kept[l] = map[int64]bool{}
+	k.kept[l], k.named[l] = map[int64]bool{}, map[int64]bool{}
+	w := &keepWalk{l: l, live: map[string]int{}}
+	k.walks[l] = w
+	if err := w.run(ctx, head.version); err != nil {
+		return err
+	}
 	type line struct {
 		branch string
 		began  int64
@@ -124,35 +148,29 @@ func (k *keeper) policy(ctx context.Context, l *logbook, head *snapshot) error {
 		count int
 	}
 	after := map[line]last{} // The version after, while we walk back.
-	for c, err := range l.history(ctx, head.version) {
-		if err != nil {
-			return err
-		}
+	for _, c := range slices.Backward(w.commits) {
 		k.versions++
-		if c.fault != nil {
-			return fmt.Errorf("log entry %d of %s: %w", c.number, l.name, c.fault)
-		}
-		if c.summary.Record != "" {
-			k.used[recordKey(c.summary.Record)] = true
+		if c.record != "" {
+			k.used[recordKey(c.record)] = true
 		}
 		if k.opts.KeepLast == 0 {
-			k.kept[l][c.number] = !c.summary.Squashed
+			k.kept[l][c.number] = !c.squashed
 			continue
 		}
-		of := line{c.summary.Branch, c.summary.Line}
+		of := line{c.branch, c.line}
 		if l.root == "" {
 			of = line{}
-		} else if c.summary.Branch == "" {
+		} else if c.branch == "" {
 			continue // A mark in the log, no version of a branch.
 		}
 		next, later := after[of]
 		a := age{number: c.number, superseded: next.time, newest: next.count}
 		if !later {
-			if live, ok := head.headOf(c.summary.Branch); l.root != "" && (!ok || live != c.number) {
+			if live, ok := head.headOf(c.branch); l.root != "" && (!ok || live != c.number) {
 				a.superseded, a.newest = c.time, -1 // The branch ended here.
 			}
 		}
-		if k.keeps(a) && !c.summary.Squashed {
+		if k.keeps(a) && !c.squashed {
 			k.kept[l][c.number] = true
 		}
 		when := c.time
@@ -190,8 +208,7 @@ func (k *keeper) exports(ctx context.Context) error {
 				return err
 			}
 			if s.bad == nil && s.digest() == digest {
-				k.kept[l][number] = true
-				return nil
+				return k.hold(l, number)
 			}
 		}
 		return fmt.Errorf("the export %s is of version %d with digest %s, which is not there: delete the export: %w", key, number, digest, ErrConflict)

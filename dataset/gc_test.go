@@ -350,11 +350,69 @@ func collectRandomly(t *testing.T, r *rand.Rand) {
 	require.Equal(t, report.UsedBytes, report.Bytes)
 }
 
+// TestCollectThinsCheckpoints: of the checkpoints one stays for every hundred
+// versions, and those that kept versions start from.
+func TestCollectThinsCheckpoints(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	c := newClocked(&blob.Mem{})
+	d := create(t, c, "n", small)
+	for i := range int64(133) {
+		require.NoError(t, d.ReplaceAll(ctx, fmt.Sprintf("%064x", i), i+1))
+	}
+	tagged := v2(t, d, 57)
+	rows := map[int64]int64{}
+	for n := range int64(134) {
+		rows[n] = v2(t, d, n).Rows
+	}
+	checkpoints := func() (list []int64) {
+		for info, err := range c.List(ctx, "n/_delta_log/") {
+			require.NoError(t, err)
+			var n int64
+			if _, err := fmt.Sscanf(info.Name(), "n/_delta_log/%d.checkpoint.parquet", &n); err == nil && strings.HasSuffix(info.Name(), ".parquet") {
+				list = append(list, n)
+			}
+		}
+		return list
+	}
+	require.Len(t, checkpoints(), 13)
+	r, err := d.Collect(ctx, apply(0))
+	require.NoError(t, err)
+	require.Zero(t, r.Checkpoints, "they are young")
+	c.pass(day)
+	r, err = d.Collect(ctx, &dataset.CollectOptions{Keep: []*dataset.Version{tagged}})
+	require.NoError(t, err)
+	require.EqualValues(t, 8, r.Checkpoints)
+	require.Positive(t, r.CheckpointBytes)
+	require.Len(t, checkpoints(), 13, "a dry run")
+
+	// The newest twelve versions start from 120 and 130.
+	r, err = d.Collect(ctx, &dataset.CollectOptions{Apply: true, KeepLast: 12, Keep: []*dataset.Version{tagged}})
+	require.NoError(t, err)
+	require.EqualValues(t, 8, r.Checkpoints)
+	require.Equal(t, []int64{10, 50, 100, 120, 130}, checkpoints())
+	for n := range int64(134) {
+		d, err := dataset.New(c, nil).Open(ctx, "n")
+		require.NoError(t, err)
+		require.Equal(t, rows[n], v2(t, d, n).Rows)
+	}
+
+	// With an entry gone only the checkpoints know what came after it.
+	require.NoError(t, c.Store.Delete(ctx, "n/_delta_log/00000000000000000005.json"))
+	d, err = dataset.New(c, nil).Open(ctx, "n")
+	require.NoError(t, err)
+	_, err = d.Collect(ctx, apply(-1))
+	require.ErrorIs(t, err, dataset.ErrUnsupported)
+	require.Len(t, checkpoints(), 5)
+}
+
 func FuzzList(f *testing.F) {
+	f.Add([]byte(`{"format":1,"list":"x","heads":{"main":3},"files":["` + strings.Repeat("a", 64) + `-2"]}`))
 	f.Add([]byte(`{"format":1,"id":"00112233445566778899aabbccddeeff","objects":["_refs/data/` + strings.Repeat("a", 64) + `.parquet"],"sizes":[5]}`))
 	f.Add([]byte(`{"format":1,"objects":["_delta_log/00000000000000000000.json"]}`))
 	f.Add([]byte(`{"format":2}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		_ = dataset.ParseList(data)
+		_ = dataset.ParseSweep(data)
 	})
 }

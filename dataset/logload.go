@@ -115,28 +115,32 @@ func (l *logbook) fromFiles(ctx context.Context, files *logFiles, n int64) (*sna
 }
 
 // nearest is a state close before version n: that of the checkpoint which the
-// writers make regularly, else the best of a listing, else base.
+// writers make regularly, of the one before, of the one that a collection leaves,
+// else the best of a listing, else base.
 func (l *logbook) nearest(ctx context.Context, n int64, base *snapshot) (*snapshot, error) {
 	after := int64(-1)
 	if base != nil {
 		after = base.version
 	}
 	regular := n - n%checkpointEvery
-	for range 3 {
-		if regular <= after || regular <= 0 {
+	last := n + 1
+	for _, at := range []int64{regular, regular - checkpointEvery, n - n%sparseEvery} {
+		if at >= last {
+			continue // The hundred is one of the two.
+		}
+		if last = at; at <= after || at <= 0 {
+			if n-max(at, after, 0) <= 3*checkpointEvery {
+				return base, nil // The way from there is short.
+			}
 			break
 		}
-		s, err := l.fromCheckpoint(ctx, regular, 1)
+		s, err := l.fromCheckpoint(ctx, at, 1)
 		if err == nil {
 			return s, nil
 		}
 		if ctx.Err() != nil {
 			return nil, err
 		}
-		regular -= checkpointEvery
-	}
-	if regular <= after || regular <= 0 {
-		return base, nil // The log before has no checkpoint that could help.
 	}
 	files, err := l.list(ctx)
 	if err != nil {

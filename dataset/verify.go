@@ -43,6 +43,7 @@ const (
 	DamagedRecord     DamageKind = "record"     // A commit record is missing or cannot be read.
 	DamagedTag        DamageKind = "tag"        // A tag cannot be read, or its version is another.
 	DamagedBranch     DamageKind = "branch"     // The refs log and a branch contradict each other.
+	DamagedCollection DamageKind = "collection" // The record of what a collection took away cannot be read.
 )
 
 // Damage is one thing that is not as it was committed.
@@ -73,7 +74,7 @@ type VerifyReport struct {
 	Checkpoints int64
 	Files       int64 // Data files looked at.
 	Bytes       int64 // Of them read.
-	Expired     int64 // Data files that are gone, of versions that no tag and no branch needs, where Collect was used; no damage.
+	Expired     int64 // Data files that a collection took away, of versions that were not kept; no damage.
 	Records     int64
 	Tags        int64
 	Branches    int64 // Besides main.
@@ -121,8 +122,8 @@ type verifier struct {
 
 	logs    [2]*logWalk // Main's and the refs log's.
 	files   map[string]*seenFile
-	needed  map[string]bool // Paths of files of tags and newest versions.
-	swept   bool            // Old versions may have lost files on purpose.
+	needed  map[string]bool     // Paths of files of tags and newest versions.
+	swept   map[string][2]int64 // What collections took away: see sweeps.
 	records []recordRef
 	buffers sync.Pool // That files are hashed in.
 

@@ -31,6 +31,7 @@ type seenFile struct {
 // lifetime is from the first version of a log that names a file to the last.
 type lifetime struct {
 	first, last int64 // last is -1 while the file is live.
+	back        int64 // The last version that brought it in.
 	is          bool
 }
 
@@ -49,6 +50,7 @@ func (v *verifier) seen(f *dataFile, which int, n int64) {
 	} else {
 		l.last = -1
 	}
+	s.live[which].back = n
 }
 
 // gone notes that version n of a log takes a file out.
@@ -134,12 +136,12 @@ func (v *verifier) tag(ctx context.Context, name string) (why string, err error)
 
 // checkFiles looks at every data file.
 func (v *verifier) checkFiles(ctx context.Context) error {
-	for _, err := range v.d.store.List(ctx, gcFolder) {
-		if err != nil {
-			return err
-		}
-		v.swept = true
-		break
+	var err error
+	v.swept, err = v.d.sweeps(ctx, func(key string, fault error) {
+		v.damaged(Damage{Kind: DamagedCollection, Path: key, Reason: fault.Error()})
+	})
+	if err != nil {
+		return err
 	}
 	paths := slices.Sorted(maps.Keys(v.files))
 	var done atomic.Int64
@@ -151,7 +153,7 @@ func (v *verifier) checkFiles(ctx context.Context) error {
 		}
 		v.mu.Lock()
 		v.report.Files++
-		expired := why == gone && v.swept && !v.needed[f.Path]
+		expired := why == gone && v.expired(f)
 		if expired {
 			v.report.Expired++
 		}
@@ -162,6 +164,21 @@ func (v *verifier) checkFiles(ctx context.Context) error {
 		v.progress("files", done.Add(1), int64(len(paths)))
 		return nil
 	})
+}
+
+// expired tells whether a collection took the file away, and no version brought it
+// in again.
+func (v *verifier) expired(f *seenFile) bool {
+	heads, ok := v.swept[f.Path]
+	if !ok || v.needed[f.Path] {
+		return false
+	}
+	for i, l := range f.live {
+		if l.is && l.back > heads[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // file says what is wrong with a data file; "" when nothing is.

@@ -281,28 +281,66 @@ func ExampleDataset_Verify() {
 	// log entry _delta_log/00000000000000000000.json
 }
 
-// Where Collect was used, old versions may have lost files.
+// What a collection took away has expired; what else is gone was lost.
 func TestVerifyAfterACollection(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	s := new(blob.Mem)
+	s := newClocked(&blob.Mem{})
 	d := create(t, s, "n", small)
-	for i := range int64(2) {
-		_, err := d.Append(ctx, numbers(t, i), nil)
+	var versions []*dataset.Version
+	for i := range int64(4) {
+		v, err := d.Overwrite(ctx, numbers(t, i), nil)
 		require.NoError(t, err)
+		versions = append(versions, v)
 	}
-	before, err := d.Latest(ctx)
+	require.NoError(t, d.Tag(ctx, "first", versions[0], nil))
+	path := func(i int) string { return versions[i].Files[0].Path }
+	lost := func() []string {
+		var list []string
+		for _, damage := range verify(t, s, nil).Damage {
+			list = append(list, damage.Path)
+		}
+		return list
+	}
+	collect := func() {
+		_, err := d.Collect(ctx, apply(-1))
+		require.NoError(t, err)
+		s.pass(day)
+		d.ForgetCondemned()
+	}
+
+	// A file of a version that is neither tagged nor the newest is missed, also when
+	// collections condemned it.
+	body, err := blob.ReadAll(ctx, s, "n/"+path(1), 1<<20)
 	require.NoError(t, err)
-	where, err := filter.Parse("n = 1")
-	require.NoError(t, err)
-	_, err = d.Delete(ctx, where, nil)
-	require.NoError(t, err)
-	require.NoError(t, s.Delete(ctx, "n/"+before.Files[1].Path))
-	require.False(t, verify(t, s, nil).OK())
-	require.NoError(t, s.Put(ctx, "n/_mlops/gc/clock", strings.NewReader("x"), 1))
+	require.NoError(t, s.Delete(ctx, "n/"+path(1)))
+	require.Equal(t, []string{path(1)}, lost())
+	s.pass(day)
+	collect()
+	require.Equal(t, []string{path(1)}, lost())
+	require.NoError(t, s.Put(ctx, "n/"+path(1), bytes.NewReader(body), -1))
+	require.Empty(t, lost())
+
+	collect() // The file of version 3 was on the list, that of version 2 was not.
 	r := verify(t, s, nil)
 	require.True(t, r.OK(), "%v", r.Damage)
 	require.EqualValues(t, 1, r.Expired)
-	require.NoError(t, s.Delete(ctx, "n/"+before.Files[0].Path))
-	require.False(t, verify(t, s, nil).OK(), "the newest version needs this one")
+	require.NoError(t, s.Delete(ctx, "n/"+path(1)))
+	require.Equal(t, []string{path(1)}, lost())
+
+	// When the list is forgotten, the name can come back: from then on it is missed.
+	collect()
+	collect()
+	v, err := d.Overwrite(ctx, numbers(t, 2), nil)
+	require.NoError(t, err)
+	require.Equal(t, path(2), v.Files[0].Path)
+	_, err = d.Overwrite(ctx, numbers(t, 3), nil)
+	require.NoError(t, err)
+	require.NoError(t, s.Delete(ctx, "n/"+path(2)))
+	require.Equal(t, slices.Sorted(slices.Values([]string{path(1), path(2)})), lost())
+	require.NoError(t, s.Delete(ctx, "n/"+path(0)))
+	require.Len(t, lost(), 3, "a tag needs this one")
+
+	require.NoError(t, s.Put(ctx, "n/_mlops/collected/x.json", strings.NewReader("{"), 1))
+	require.Contains(t, lost(), "_mlops/collected/x.json")
 }
