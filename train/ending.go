@@ -1,6 +1,7 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -71,4 +72,33 @@ func (c Cause) Infra() bool {
 	default:
 		return false
 	}
+}
+
+// EndingOf is the Ending whose Err is the error that Wait returned.
+func EndingOf(err error) Ending {
+	if err == nil {
+		return Ending{}
+	}
+	if e, ok := errors.AsType[*UserError](err); ok {
+		return Ending{Cause: CauseUser, ExitCode: e.ExitCode, Rank: e.Rank, Attempt: e.Attempt, LastLines: e.LastLines}
+	}
+	if e, ok := errors.AsType[*DeadlineError](err); ok {
+		return Ending{Cause: CauseDeadline, ExitCode: -1, Deadline: e.Deadline}
+	}
+	if e, ok := errors.AsType[*KilledError](err); ok {
+		out := Ending{
+			Cause: CauseKilled, ExitCode: -1, Rank: e.Rank, Attempt: e.Attempt,
+			Signal: e.Signal, Text: e.Cause, LastLines: e.LastLines,
+		}
+		for cause, kind := range kinds {
+			if e.Kind == kind { //nolint:errorlint // the kind itself, not what it may wrap
+				out.Cause = cause
+			}
+		}
+		return out
+	}
+	if errors.Is(err, ErrCancelled) {
+		return Ending{Cause: CauseCancelled, ExitCode: -1}
+	}
+	return Ending{Cause: CauseKilled, ExitCode: -1, Text: err.Error()}
 }

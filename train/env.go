@@ -145,6 +145,10 @@ func joinPort(addr, port string) string {
 	return addr + ":" + port
 }
 
+// ReservedEnv reports whether a variable is one that Env may set. Launchers that
+// hand on their own environment leave it out.
+func ReservedEnv(name string) bool { return ownEnv[name] }
+
 // ownEnv are the names that Env may set, which a Spec can therefore not.
 var ownEnv = map[string]bool{
 	EnvJobID: true, EnvSpec: true, EnvAttempt: true, EnvGrace: true, EnvCheckpointURI: true, EnvCheckpointResume: true,

@@ -45,6 +45,19 @@ type ListOptions struct {
 	Active bool
 }
 
+// Match reports whether a job with the spec has the labels and the team.
+func (o *ListOptions) Match(s Spec) bool {
+	if o == nil {
+		return true
+	}
+	for key, v := range o.Labels {
+		if have, ok := s.Labels[key]; !ok || have != v {
+			return false
+		}
+	}
+	return o.Team == "" || o.Team == s.Team
+}
+
 // Job is a handle on one submitted job. It holds no resources: drop it, or get
 // another from Attach. Every method may be called from many goroutines.
 type Job interface {

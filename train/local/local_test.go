@@ -67,9 +67,9 @@ func TestHighExitStatusIsNoSignal(t *testing.T) {
 func TestKilledFromOutside(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	job := submit(t, open(t, dir), spec("block"))
+	job := submit(t, open(t, dir), once(spec("block")))
 	pid := pidOf(t, readUntil(t, job, "ready "))
-	stored, err := os.ReadFile(filepath.Join(dir, job.ID(), "pid"))
+	stored, err := os.ReadFile(filepath.Join(dir, job.ID(), "0.0.pid"))
 	require.NoError(t, err)
 	require.Equal(t, pid, pidOf(t, strings.TrimSpace(string(stored))))
 	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
@@ -100,10 +100,10 @@ func TestSupervisorKilled(t *testing.T) {
 				job, err = l.Attach(t.Context(), id)
 				require.NoError(t, err)
 			} else {
-				job = submit(t, l, spec("block"))
+				job = submit(t, l, once(spec("block")))
 			}
 			pid := pidOf(t, readUntil(t, job, "ready "))
-			claim, err := os.ReadFile(filepath.Join(dir, job.ID(), "claim"))
+			claim, err := os.ReadFile(filepath.Join(dir, job.ID(), "0.claim"))
 			require.NoError(t, err)
 			supervisor, _, _ := strings.Cut(string(claim), " ")
 			require.NoError(t, syscall.Kill(pidOf(t, supervisor), syscall.SIGKILL))
@@ -314,7 +314,7 @@ func TestList(t *testing.T) {
 	}
 	damaged := filepath.Join(dir, "job-00000000000000000000")
 	require.NoError(t, os.Mkdir(damaged, 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(damaged, "job.json"), []byte(`{"format":2}`), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(damaged, "job.json"), []byte(`{"format":3}`), 0o600))
 	var got []string
 	var faults []error
 	for job, err := range open(t, dir).List(t.Context(), nil) {
@@ -326,7 +326,7 @@ func TestList(t *testing.T) {
 	}
 	require.Equal(t, want, got)
 	require.Len(t, faults, 1)
-	require.ErrorContains(t, faults[0], "has format 2, this version knows 1")
+	require.ErrorContains(t, faults[0], "has format 3, this version knows 2")
 }
 
 func TestAttachRefusesOtherNames(t *testing.T) {

@@ -1,209 +1,217 @@
 package local
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"iter"
 	"os"
-	"strings"
+	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/millwright-ml/millwright/train"
 )
 
-// lastLineCount is how many lines errors carry.
-const lastLineCount = 20
-
 // Logs implements [train.Job].
 func (j *job) Logs(ctx context.Context, opts *train.LogOptions) iter.Seq2[train.Line, error] {
-	follow := opts != nil && opts.Follow
+	if opts == nil {
+		opts = &train.LogOptions{}
+	}
 	return func(yield func(train.Line, error) bool) {
-		fail := func(err error) {
+		r := logReader{j: j, opts: *opts, yield: yield}
+		defer r.close()
+		if err := r.run(ctx); err != nil && !errors.Is(err, errStopped) {
 			yield(train.Line{}, fmt.Errorf("train/local: logs of %q: %w", j.rec.ID, err))
 		}
-		streams := []*tail{{name: "stdout"}, {name: "stderr"}}
-		for _, t := range streams {
-			t.path = j.path(t.name + ".log")
-			defer t.close()
-		}
-		p := j.newPoller()
-		for {
-			// The state first: what the files hold after the end is everything.
-			s, err := j.look()
-			if err != nil {
-				yield(train.Line{}, err)
-				return
-			}
-			last := !follow || s.stage == ended
-			for _, t := range streams {
-				if err := t.open(!follow); err != nil {
-					fail(err)
-					return
-				}
-			}
-			for progress := true; progress; {
-				progress = false
-				for _, t := range streams {
-					if err := ctx.Err(); err != nil {
-						fail(err)
-						return
-					}
-					n, goOn, err := t.read(s.stage == ended, yield)
-					if err != nil {
-						fail(err)
-						return
-					}
-					if !goOn {
-						return
-					}
-					progress = progress || n > 0
-				}
-				if progress {
-					p.reset()
-				}
-			}
-			if last {
-				return
-			}
-			if err := j.adopt(ctx, s); err != nil {
-				fail(err)
-				return
-			}
-			if err := p.pauseAtMost(ctx, p.max); err != nil {
-				fail(err)
-				return
-			}
-		}
 	}
 }
 
-// tail reads one log file as it grows.
-type tail struct {
-	name, path string
-	file       *os.File
-	from       io.Reader
-	buf        []byte // read, and not yet yielded: less than a line
+// errStopped is the end of a reading that its reader broke off.
+var errStopped = errors.New("stopped")
+
+// logReader reads one attempt after the other, and the streams of all its
+// processes side by side.
+type logReader struct {
+	j     *job
+	opts  train.LogOptions
+	yield func(train.Line, error) bool
+
+	after   *train.Cursor
+	attempt int
+	streams []*tail
+	bounded bool
+	last    []train.Line // with Tail: the last lines of what is there now
+	ring    bool
+	scratch []byte
 }
 
-// open opens the file once it is there; bounded keeps the reading to what the
-// file holds now, so that it ends also when the job writes faster.
-func (t *tail) open(bounded bool) error {
-	if t.file != nil {
-		return nil
+func (r *logReader) close() {
+	for _, t := range r.streams {
+		t.close()
 	}
-	f, err := os.Open(t.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	r.streams = nil
+}
+
+func (r *logReader) run(ctx context.Context) error {
+	var err error
+	if r.after, err = train.ParseCursor(r.opts.After); err != nil {
 		return err
 	}
-	t.file, t.from, t.buf = f, f, make([]byte, 0, 2*train.MaxLine)
-	if bounded {
-		info, err := f.Stat()
+	r.attempt = r.after.Attempt
+	r.ring = r.opts.Tail > 0
+	r.bounded = !r.opts.Follow || r.ring
+	p := r.j.newPoller(0)
+	for {
+		// The state first: what the files hold after the end is everything.
+		s, err := r.j.look()
 		if err != nil {
 			return err
 		}
-		t.from = io.LimitReader(f, info.Size())
+		_, _, over, err := r.j.readExit(r.attempt)
+		if err != nil {
+			return err
+		}
+		over = over && (r.attempt < s.attempt || s.stage != alive)
+		progress, err := r.read(ctx, over)
+		if err != nil {
+			return err
+		}
+		if progress {
+			p.reset()
+		}
+		if over && r.attempt < s.attempt {
+			r.close()
+			r.attempt++
+			continue
+		}
+		if r.ring { // everything that is there now was read
+			if err := r.flush(); err != nil {
+				return err
+			}
+			if r.opts.Follow {
+				r.unbound()
+				continue
+			}
+		}
+		if !r.opts.Follow || s.stage == ended {
+			return nil
+		}
+		if err := r.j.adopt(ctx, s, false); err != nil {
+			return err
+		}
+		if err := p.pauseAtMost(ctx, p.max); err != nil {
+			return err
+		}
 	}
+}
+
+// read yields what the attempt's files hold more than before.
+func (r *logReader) read(ctx context.Context, over bool) (bool, error) {
+	if r.streams == nil {
+		r.prepare()
+	}
+	found := false
+	for _, t := range r.streams {
+		if err := t.open(r.bounded); err != nil {
+			return found, err
+		}
+	}
+	for progress := true; progress; {
+		progress = false
+		for _, t := range r.streams {
+			if err := ctx.Err(); err != nil {
+				return found, err
+			}
+			n, goOn, err := t.read(over, r.line)
+			if err != nil {
+				return found, err
+			}
+			if !goOn {
+				return found, errStopped
+			}
+			progress = progress || n > 0
+		}
+		found = found || progress
+	}
+	return found, nil
+}
+
+// prepare lists the attempt's streams, each from where the cursor left it.
+func (r *logReader) prepare() {
+	spec := r.j.effective(r.attempt)
+	r.streams = []*tail{}
+	for rank := range spec.NodeCount() * spec.CommandsPerNode() {
+		if r.opts.Rank != nil && *r.opts.Rank != rank {
+			continue
+		}
+		for _, name := range []string{"stdout", "stderr"} {
+			t := &tail{
+				line: train.Line{Rank: rank, Attempt: r.attempt, Stream: name},
+				path: r.j.file(r.attempt, strconv.Itoa(rank)+"."+name[3:]),
+			}
+			t.source = t.line.Source()
+			t.offset = r.after.Offset(t.source)
+			info, err := os.Stat(t.path)
+			if err == nil && !r.opts.Since.IsZero() && info.ModTime().Before(r.opts.Since) && r.ended(r.attempt) {
+				t.offset = max(t.offset, info.Size()) // all its lines are older
+			}
+			if r.ring {
+				t.offset = max(t.offset, lastOffset(t.path, r.opts.Tail))
+			}
+			r.streams = append(r.streams, t)
+		}
+	}
+}
+
+func (r *logReader) ended(attempt int) bool {
+	_, _, ok, err := r.j.readExit(attempt)
+	return ok && err == nil
+}
+
+// line yields one line, unless it is a report.
+func (r *logReader) line(t *tail, text string, cut bool, at time.Time) bool {
+	if t.line.Rank == 0 && len(text) > 2 && text[:2] == "##" && t.line.Stream == "stdout" {
+		if _, ok := train.ParseReport(text); ok {
+			return true
+		}
+	}
+	l := t.line
+	l.Time, l.Text, l.Cut, l.Cursor = at, text, cut, r.cursor()
+	if r.ring {
+		r.last = train.KeepTail(r.last, l, r.opts.Tail)
+		return true
+	}
+	return r.yield(l, nil)
+}
+
+// cursor is the text of the train.Cursor that says what was yielded.
+func (r *logReader) cursor() string {
+	b := strconv.AppendInt(r.scratch[:0], int64(r.attempt), 10)
+	for _, t := range r.streams {
+		if t.offset > 0 {
+			b = append(append(append(b, ';'), t.source...), '=')
+			b = strconv.AppendInt(b, t.offset, 10)
+		}
+	}
+	r.scratch = b
+	return string(b)
+}
+
+// flush yields the last lines of what was there.
+func (r *logReader) flush() error {
+	for _, l := range r.last[max(0, len(r.last)-r.opts.Tail):] {
+		if !r.yield(l, nil) {
+			return errStopped
+		}
+	}
+	r.last, r.ring = nil, false
 	return nil
 }
 
-func (t *tail) close() {
-	if t.file != nil {
-		_ = t.file.Close() // only read from
+// unbound goes on to what was written since.
+func (r *logReader) unbound() {
+	r.bounded = false
+	for _, t := range r.streams {
+		t.unbound()
 	}
-}
-
-// read yields the lines that one chunk of the file completes and returns the
-// chunk's size. Once the job has ended, the file's end ends a line too.
-func (t *tail) read(ended bool, yield func(train.Line, error) bool) (n int, goOn bool, err error) {
-	if t.file == nil {
-		return 0, true, nil
-	}
-	n, err = t.from.Read(t.buf[len(t.buf):cap(t.buf)])
-	if err != nil && !errors.Is(err, io.EOF) {
-		return 0, false, err
-	}
-	t.buf = t.buf[:len(t.buf)+n]
-	var at time.Time
-	if info, err := t.file.Stat(); err == nil {
-		at = info.ModTime()
-	}
-	rest := t.buf
-	for len(rest) > 0 {
-		text, size, cut := nextLine(rest, ended && n == 0)
-		if size == 0 {
-			break
-		}
-		if !yield(train.Line{Time: at, Stream: t.name, Text: text, Cut: cut}, nil) {
-			return n, false, nil
-		}
-		rest = rest[size:]
-	}
-	t.buf = t.buf[:copy(t.buf, rest)]
-	return n, true, nil
-}
-
-// nextLine takes the first line off b, at most MaxLine bytes of it and no broken
-// character, and says how many bytes it took: 0 when the line is not complete.
-func nextLine(b []byte, last bool) (text string, size int, cut bool) {
-	if i := bytes.IndexByte(b[:min(len(b), train.MaxLine+1)], '\n'); i >= 0 {
-		return strings.TrimSuffix(string(b[:i]), "\r"), i + 1, false
-	}
-	if len(b) > train.MaxLine {
-		n := train.MaxLine
-		for k := 1; k < utf8.UTFMax && !utf8.RuneStart(b[n]); k++ {
-			n--
-		}
-		if !utf8.RuneStart(b[n]) { // no UTF-8 at all
-			n = train.MaxLine
-		}
-		return string(b[:n]), n, true
-	}
-	if last {
-		return string(b), len(b), false
-	}
-	return "", 0, false
-}
-
-// lastLines is the end of standard error, or of standard output when that is
-// empty. It is for messages: what can not be read is left out.
-func (j *job) lastLines() []string {
-	for _, name := range []string{"stderr.log", "stdout.log"} {
-		if lines := fileEnd(j.path(name)); len(lines) > 0 {
-			return lines
-		}
-	}
-	return nil
-}
-
-func fileEnd(path string) []string {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil
-	}
-	off := max(0, info.Size()-train.MaxLine)
-	data, err := io.ReadAll(io.NewSectionReader(f, off, train.MaxLine))
-	if err != nil {
-		return nil
-	}
-	lines := strings.Split(strings.TrimRight(string(data), "\r\n"), "\n")
-	if off > 0 && len(lines) > 1 {
-		lines = lines[1:] // begins in the middle
-	}
-	if len(lines) == 1 && lines[0] == "" {
-		return nil
-	}
-	return lines[max(0, len(lines)-lastLineCount):]
 }

@@ -22,18 +22,23 @@ func TestParseClaim(t *testing.T) {
 func TestParseExit(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]outcome{
-		"exit 0\n":   {},
-		"exit 1\n":   {code: 1},
-		"exit 137\n": {code: 137, signal: 9},
-		"exit 255\n": {code: 255},
-		"signal 9\n": {code: -1, signal: 9},
-		"lost\n":     {code: -1},
+		"exit 0 0 end\n":       {kind: "exit", next: nextEnd},
+		"exit 1 3 user\n":      {kind: "exit", code: 1, rank: 3, next: nextUser},
+		"exit 137 0 end oom\n": {kind: "exit", code: 137, signal: 9, next: nextEnd, oom: true},
+		"exit 255 0 end\n":     {kind: "exit", code: 255, next: nextEnd},
+		"signal 9 0 infra\n":   {kind: "signal", code: -1, signal: 9, next: nextInfra},
+		"lost 0 0 suspend\n":   {kind: "lost", code: -1, next: nextSuspend},
+		"reboot 0 0 infra\n":   {kind: "reboot", code: -1, next: nextInfra},
 	} {
 		got, ok := parseExit([]byte(text))
 		require.True(t, ok, text)
 		require.Equal(t, want, got, text)
+		require.Equal(t, text, got.String())
 	}
-	for _, text := range []string{"", "exit 0", "exit -1\n", "exit 256\n", "signal 0\n", "signal 9", "other 1\n", "lost"} {
+	for _, text := range []string{
+		"", "exit 0 0 end", "exit -1 0 end\n", "exit 256 0 end\n", "signal 0 0 end\n", "other 1 0 end\n",
+		"exit 0 0\n", "exit 0 -1 end\n", "exit 0 0 again\n", "exit 0 0 end mad\n",
+	} {
 		_, ok := parseExit([]byte(text))
 		require.False(t, ok, text)
 	}
@@ -42,10 +47,11 @@ func TestParseExit(t *testing.T) {
 // State files are read back after crashes, and may hold anything.
 func FuzzStateFiles(f *testing.F) {
 	rec, err := json.Marshal(record{
-		Format: 1, ID: "job-0123456789abcdef0123", Hash: "h", Submitted: time.Unix(0, 0), Program: "/bin/true", Dir: "/",
+		Format: format, ID: "job-0123456789abcdef0123", Hash: "h", Submitted: time.Unix(0, 0), Program: "/bin/true", Dir: "/",
+		Spec: train.Spec{Name: "a", Command: []string{"true"}},
 	})
 	require.NoError(f, err)
-	for _, seed := range []string{string(rec), deadClaim, "1 \n\n.\n", "7 b\n7 (x) S\n.\n", "exit 0\n", "signal 64\n", "lost\n", "{}"} {
+	for _, seed := range []string{string(rec), deadClaim, "1 \n\n.\n", "7 b\n7 (x) S\n.\n", "exit 0 0 end\n", "signal 64 0 end\n", "lost 0 0 infra\n", "{}"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -54,9 +60,12 @@ func FuzzStateFiles(f *testing.F) {
 		}
 		if out, ok := parseExit(data); ok {
 			require.True(t, out.code >= -1 && out.code <= 255)
+			again, ok := parseExit([]byte(out.String()))
+			require.True(t, ok)
+			require.Equal(t, out, again)
 		}
 		if r, err := parseRecord(data); err == nil {
-			require.True(t, validID(r.ID))
+			require.True(t, train.ValidJobID(r.ID))
 		}
 	})
 }

@@ -16,8 +16,8 @@ type poller struct {
 
 const minPoll = time.Millisecond
 
-func (j *job) newPoller() *poller {
-	return &poller{child: j.l.child(j.rec.ID), step: minPoll, max: j.l.poll}
+func (j *job) newPoller(attempt int) *poller {
+	return &poller{child: j.l.child(j.rec.ID, attempt), step: minPoll, max: j.l.opts.Poll}
 }
 
 // reset makes the next pause short again.

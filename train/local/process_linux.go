@@ -20,8 +20,7 @@ func isAlive(c claim) bool {
 	if c.start == "" {
 		return exists(c.pid) // /proc was not mounted
 	}
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err == nil && strings.TrimSpace(string(boot)) != c.boot {
+	if rebooted(c) {
 		return false
 	}
 	line, err := os.ReadFile("/proc/" + strconv.Itoa(c.pid) + "/stat")
@@ -55,4 +54,10 @@ func killOrphans(c claim, id string) {
 			return
 		}
 	}
+}
+
+// rebooted reports whether the machine was started since the claim.
+func rebooted(c claim) bool {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return err == nil && c.boot != "" && strings.TrimSpace(string(boot)) != c.boot
 }

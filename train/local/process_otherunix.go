@@ -8,3 +8,6 @@ func isAlive(c claim) bool { return c.pid > 1 && exists(c.pid) }
 
 // killOrphans does nothing: without /proc nobody can tell whose group it is.
 func killOrphans(claim, string) {}
+
+// rebooted can not tell without a boot id.
+func rebooted(claim) bool { return false }

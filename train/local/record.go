@@ -2,14 +2,11 @@ package local
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,53 +14,68 @@ import (
 )
 
 const (
-	format       = 1
+	format       = 2
 	maxStateFile = 64 << 10
 	maxSpecFile  = 2 << 20
+	recordFile   = "job.json"
+	specFile     = "spec.json"
+	scriptFile   = "supervisor.sh"
 )
 
 // record is job.json: what Submit resolved, so that whoever begins the job later
 // begins the same one.
 type record struct {
-	Format    int       `json:"format"`
-	ID        string    `json:"id"`
-	Key       string    `json:"key,omitempty"`
-	Hash      string    `json:"hash"`
-	Submitted time.Time `json:"submitted"`
-	Program   string    `json:"program"`         // absolute path of Command[0]
-	Dir       string    `json:"dir"`             // absolute working directory
-	Sleep     string    `json:"sleep,omitempty"` // absolute path of sleep(1), for the deadline
+	Format    int           `json:"format"`
+	ID        string        `json:"id"`
+	Key       string        `json:"key,omitempty"`
+	Hash      string        `json:"hash"`
+	Submitted time.Time     `json:"submitted"`
+	Program   string        `json:"program"` // absolute path of Command[0]
+	Dir       string        `json:"dir"`     // absolute working directory
+	Port      int           `json:"port"`    // where rank 0 listens
+	Deadline  time.Duration `json:"deadline,omitempty"`
+	Tools     tools         `json:"tools"`
+	Spec      train.Spec    `json:"spec"`
 }
 
-// newRecord checks what can be known to be wrong before a process is made.
-func newRecord(id, key string, spec train.Spec) (record, error) {
-	dir, err := filepath.Abs(spec.Dir)
+// tools are absolute paths of programs that the supervisor needs; empty: absent.
+type tools struct {
+	Sleep  string `json:"sleep,omitempty"`
+	Setsid string `json:"setsid,omitempty"`
+	Flock  string `json:"flock,omitempty"`
+}
+
+func findTools() tools {
+	find := func(name string) string {
+		path, err := exec.LookPath(name)
+		if err != nil || !filepath.IsAbs(path) {
+			return ""
+		}
+		return path
+	}
+	return tools{Sleep: find("sleep"), Setsid: find("setsid"), Flock: find("flock")}
+}
+
+// resolve finds the directory and the program, and says all that is wrong.
+func resolve(spec train.Spec) (dir, program string, err error) {
+	if len(spec.Command) == 0 {
+		return "", "", fmt.Errorf("command is empty, and only a cluster runs images: %w", train.ErrInvalid)
+	}
+	dir, err = filepath.Abs(spec.Dir)
 	if err != nil {
-		return record{}, err
+		return "", "", err
 	}
 	if info, err := os.Stat(dir); err != nil {
-		return record{}, fmt.Errorf("dir: %w: %w", err, train.ErrInvalid)
+		return "", "", fmt.Errorf("dir: %w: %w", err, train.ErrInvalid)
 	} else if !info.IsDir() {
-		return record{}, fmt.Errorf("dir %q is not a directory: %w", dir, train.ErrInvalid)
+		return "", "", fmt.Errorf("dir %q is not a directory: %w", dir, train.ErrInvalid)
 	}
 	path, ok := spec.Env["PATH"]
 	if !ok {
 		path = os.Getenv("PATH") //nolint:forbidigo // the job inherits this environment, so its program is looked for there
 	}
-	program, err := lookup(spec.Command[0], dir, path)
-	if err != nil {
-		return record{}, err
-	}
-	rec := record{
-		Format: format, ID: id, Key: key, Hash: spec.Hash(), Submitted: time.Now().UTC(),
-		Program: program, Dir: dir,
-	}
-	if spec.Deadline > 0 {
-		if rec.Sleep, err = exec.LookPath("sleep"); err != nil {
-			return record{}, fmt.Errorf("deadline: this system has no sleep command: %w", train.ErrUnsupported)
-		}
-	}
-	return rec, nil
+	program, err = lookup(spec.Command[0], dir, path)
+	return dir, program, err
 }
 
 // lookup finds the program as the job itself would: below its directory, or in
@@ -100,8 +112,10 @@ func executable(path string) error {
 	return nil
 }
 
-func writeRecord(dir string, rec record, spec train.Spec) error {
-	for name, v := range map[string]any{"job.json": rec, "spec.json": spec} {
+// writeRecord writes the files that a job's folder begins with. The record's
+// time of change is the time of submission, by which List sorts.
+func writeRecord(dir string, rec record) error {
+	for name, v := range map[string]any{recordFile: rec, specFile: rec.Spec} {
 		data, err := json.MarshalIndent(v, "", "  ")
 		if err != nil {
 			return err
@@ -110,167 +124,52 @@ func writeRecord(dir string, rec record, spec train.Spec) error {
 			return err
 		}
 	}
+	if err := writeFile(filepath.Join(dir, scriptFile), []byte(supervisor)); err != nil {
+		return err
+	}
+	if err := os.Chtimes(filepath.Join(dir, recordFile), rec.Submitted, rec.Submitted); err != nil {
+		return err
+	}
 	return syncDir(dir)
 }
 
-func readRecord(dir string) (record, train.Spec, error) {
-	data, err := readFile(filepath.Join(dir, "job.json"), maxStateFile)
+func readRecord(dir string) (record, error) {
+	data, err := readFile(filepath.Join(dir, recordFile), maxSpecFile)
 	if err != nil {
-		return record{}, train.Spec{}, err
+		return record{}, err
 	}
 	rec, err := parseRecord(data)
 	if err != nil {
-		return record{}, train.Spec{}, err
+		return record{}, err
 	}
 	if rec.ID != filepath.Base(dir) {
-		return record{}, train.Spec{}, fmt.Errorf("job.json is of job %q: %w", rec.ID, train.ErrInvalid)
-	}
-	file, err := os.Open(filepath.Join(dir, "spec.json"))
-	if err != nil {
-		return record{}, train.Spec{}, err
-	}
-	defer file.Close()
-	spec, err := train.ReadSpec(file)
-	return rec, spec, err
-}
-
-func parseRecord(data []byte) (record, error) {
-	var rec record
-	if err := json.Unmarshal(data, &rec); err != nil {
-		return record{}, fmt.Errorf("job.json: %w: %w", err, train.ErrInvalid)
-	}
-	if rec.Format != format {
-		return record{}, fmt.Errorf("job.json has format %d, this version knows %d: %w", rec.Format, format, train.ErrUnsupported)
-	}
-	if !validID(rec.ID) || rec.Hash == "" || !filepath.IsAbs(rec.Program) || !filepath.IsAbs(rec.Dir) {
-		return record{}, fmt.Errorf("job.json is incomplete: %w", train.ErrInvalid)
+		return record{}, fmt.Errorf("%s is of job %q: %w", recordFile, rec.ID, train.ErrInvalid)
 	}
 	return rec, nil
 }
 
-// validID keeps ids, which come from outside in Attach, from naming other folders.
-func validID(id string) bool {
-	rest, ok := strings.CutPrefix(id, "job-")
-	return ok && len(rest) == 20 && strings.Trim(rest, "0123456789abcdef") == ""
-}
-
-// claim is the file by which exactly one supervisor takes a job. Its lines are
-// "pid boot-id", the supervisor's /proc/<pid>/stat (empty where there is none),
-// and "." as the mark that it is complete.
-type claim struct {
-	pid   int // 0: Cancel came first, and nothing ever ran
-	boot  string
-	start string // start time in clock ticks since boot: tells a reused pid apart
-}
-
-// deadClaim is the claim of nobody.
-const deadClaim = "0 \n\n.\n"
-
-func parseClaim(data []byte) (claim, bool) {
-	lines := strings.SplitN(string(data), "\n", 4)
-	if len(lines) != 4 || lines[2] != "." || lines[3] != "" {
-		return claim{}, false
+func parseRecord(data []byte) (record, error) {
+	var head struct {
+		Format int `json:"format"`
 	}
-	pid, boot, _ := strings.Cut(lines[0], " ")
-	n, err := strconv.Atoi(pid)
-	if err != nil || n < 0 || n == 1 {
-		return claim{}, false
+	if err := json.Unmarshal(data, &head); err != nil {
+		return record{}, fmt.Errorf("%s: %w: %w", recordFile, err, train.ErrInvalid)
 	}
-	_, start, _ := parseStat(lines[1])
-	return claim{pid: n, boot: boot, start: start}, true
-}
-
-// parseStat takes the state, start time and process group from a line of
-// /proc/<pid>/stat. The command name before them may hold anything.
-func parseStat(line string) (state, start, group string) {
-	i := strings.LastIndexByte(line, ')')
-	if i < 0 {
-		return "", "", ""
+	if head.Format != format {
+		return record{}, fmt.Errorf("%s has format %d, this version knows %d: %w", recordFile, head.Format, format, train.ErrUnsupported)
 	}
-	fields := strings.Fields(line[i+1:])
-	if len(fields) < 20 {
-		return "", "", ""
+	var rec record
+	if err := json.Unmarshal(data, &rec); err != nil {
+		return record{}, fmt.Errorf("%s: %w: %w", recordFile, err, train.ErrInvalid)
 	}
-	return fields[0], fields[19], fields[2]
-}
-
-// outcome is the exit file: "exit N" by the supervisor, or, when that was killed,
-// "signal N" or "lost" by the launcher that noticed.
-type outcome struct {
-	code   int // -1 when the command could not say
-	signal int // 0 when none or unknown
-}
-
-func parseExit(data []byte) (outcome, bool) {
-	line, complete := strings.CutSuffix(string(data), "\n")
-	if !complete {
-		return outcome{}, false
+	if !train.ValidJobID(rec.ID) || rec.Hash == "" || !filepath.IsAbs(rec.Program) || !filepath.IsAbs(rec.Dir) {
+		return record{}, fmt.Errorf("%s is incomplete: %w", recordFile, train.ErrInvalid)
 	}
-	if line == "lost" {
-		return outcome{code: -1}, true
+	if err := rec.Spec.Validate(); err != nil {
+		return record{}, err
 	}
-	kind, number, _ := strings.Cut(line, " ")
-	n, err := strconv.Atoi(number)
-	if err != nil || n < 0 || n > 255 {
-		return outcome{}, false
+	if len(rec.Spec.Command) == 0 {
+		return record{}, fmt.Errorf("%s has no command: %w", recordFile, train.ErrInvalid)
 	}
-	switch {
-	case kind == "signal" && n > 0:
-		return outcome{code: -1, signal: n}, true
-	case kind == "exit" && n > 128 && signalName(n-128) != "":
-		return outcome{code: n, signal: n - 128}, true
-	case kind == "exit":
-		return outcome{code: n}, true
-	}
-	return outcome{}, false
-}
-
-// replaceFile writes the file whole or not at all, durably.
-func replaceFile(path string, data []byte) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), tempPrefix)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(temp.Name()) }() // gone already after the rename
-	_, err = temp.Write(data)
-	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temp.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// writeFile makes a new file, durably but for its name (see syncDir).
-func writeFile(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-func readFile(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("%s is longer than %d bytes: %w", path, limit, train.ErrInvalid)
-	}
-	return data, err
-}
-
-// syncDir makes the names in a folder durable; opening the file itself for
-// reading and syncing it makes its bytes durable, whoever wrote them.
-func syncDir(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return rec, nil
 }

@@ -53,7 +53,7 @@ func TestLauncherKilled(t *testing.T) {
 		require.Equal(t, fmt.Sprint("line ", i), line)
 	}
 	// The same key finds the same job, also now that it has ended.
-	again, err := open(t, dir).Submit(t.Context(), spec("gated", gate, fmt.Sprint(n)), &train.SubmitOptions{Key: "key"})
+	again, err := open(t, dir).Submit(t.Context(), once(spec("gated", gate, fmt.Sprint(n))), &train.SubmitOptions{Key: "key"})
 	require.NoError(t, err)
 	require.Equal(t, id, again.ID())
 }
@@ -109,7 +109,7 @@ func TestRacingSubmits(t *testing.T) {
 					ids[i] = strings.TrimSpace(string(out))
 					return
 				}
-				job, err := l.Submit(t.Context(), spec("exit", "0"), &train.SubmitOptions{Key: "key"})
+				job, err := l.Submit(t.Context(), once(spec("exit", "0")), &train.SubmitOptions{Key: "key"})
 				if err != nil {
 					ids[i] = err.Error()
 					return
@@ -137,7 +137,7 @@ func stranded(t *testing.T, dir string, s train.Spec, age time.Duration) string 
 	require.NoError(t, err)
 	_, _ = job.Wait(t.Context())
 	folder := filepath.Join(dir, job.ID())
-	for _, name := range []string{"claim", "pid", "exit", "stdout.log", "stderr.log"} {
+	for _, name := range []string{"0.claim", "0.began", "0.0.pid", "0.exit", "0.0.out", "0.0.err"} {
 		require.NoError(t, os.Remove(filepath.Join(folder, name)))
 	}
 	var rec map[string]any
@@ -204,14 +204,14 @@ func TestReusedPid(t *testing.T) {
 		t.Skip("start times are read from /proc")
 	}
 	dir := t.TempDir()
-	id := stranded(t, dir, spec("exit", "0"), time.Minute)
+	id := stranded(t, dir, once(spec("exit", "0")), time.Minute)
 	bystander := self("block")
 	require.NoError(t, bystander.Start())
 	t.Cleanup(func() { _ = bystander.Process.Kill(); _ = bystander.Wait() })
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	require.NoError(t, err)
 	claim := fmt.Sprintf("%d %s\n%d (sh) S%s\n.\n", bystander.Process.Pid, strings.TrimSpace(string(boot)), bystander.Process.Pid, strings.Repeat(" 1", 40))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, id, "claim"), []byte(claim), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, id, "0.claim"), []byte(claim), 0o600))
 	job, err := open(t, dir).Attach(t.Context(), id)
 	require.NoError(t, err)
 	require.NoError(t, job.Cancel(t.Context()))

@@ -88,7 +88,7 @@ func play(role string, args []string) int {
 			fmt.Println(err)
 			return 9
 		}
-		job, err := l.Submit(context.Background(), spec(args[2], args[3:]...), &train.SubmitOptions{Key: args[1]})
+		job, err := l.Submit(context.Background(), once(spec(args[2], args[3:]...)), &train.SubmitOptions{Key: args[1]})
 		if err != nil {
 			fmt.Println(err)
 			return 9
@@ -117,6 +117,12 @@ func spec(role string, args ...string) train.Spec {
 		Command: append([]string{os.Args[0]}, args...),
 		Env:     map[string]string{roleEnv: role},
 	}
+}
+
+// once is the spec of a job that is not tried again.
+func once(s train.Spec) train.Spec {
+	s.Retry.Infra = -1
+	return s
 }
 
 func open(t *testing.T, dir string) *local.Launcher {
