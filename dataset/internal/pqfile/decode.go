@@ -3,6 +3,7 @@ package pqfile
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"unsafe"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -77,10 +78,10 @@ func decoderFor(t arrow.DataType, physical parquet.Type, rows int, raw int64, me
 	return nil
 }
 
-// decodeColumn decodes a flat column, ok is false when only the library can. The
+// decodeColumn decodes a column of flat values, or of lists of them; ok is false when only the library can. The
 // rows of pages that keep refuses come out as nulls or zeros.
 func (f *File) decodeColumn(src *segments, group, column int, keep func(from, to int64) bool, mem memory.Allocator) (out arrow.Array, ok bool, err error) {
-	if !f.Own() || !f.Flat(column) {
+	if !f.Own() || len(f.leaves[column]) != 1 {
 		return nil, false, nil
 	}
 	c := f.groups[group][f.leaves[column][0]]
@@ -90,12 +91,15 @@ func (f *File) decodeColumn(src *segments, group, column int, keep func(from, to
 	}
 	leaf := f.meta.Schema.Column(c.Leaf)
 	d := &chunkDecoder{rows: int(f.rows[group]), optional: leaf.MaxDefinitionLevel() == 1, keep: keep, mem: mem}
-	if leaf.MaxDefinitionLevel() > 1 || leaf.MaxRepetitionLevel() > 0 {
+	field := f.schema.Field(column)
+	elem, isList := listOf(field, leaf)
+	if !isList && (!f.Flat(column) || leaf.MaxDefinitionLevel() > 1 || leaf.MaxRepetitionLevel() > 0) {
 		return nil, false, nil
 	}
 	for _, e := range meta.Encodings() {
 		switch e {
-		case parquet.Encodings.Plain, parquet.Encodings.RLE, parquet.Encodings.RLEDict, parquet.Encodings.PlainDict, parquet.Encodings.DeltaBinaryPacked:
+		case parquet.Encodings.Plain, parquet.Encodings.RLE, parquet.Encodings.RLEDict, parquet.Encodings.PlainDict, parquet.Encodings.DeltaBinaryPacked,
+			parquet.Encodings.DeltaLengthByteArray:
 		default:
 			return nil, false, nil
 		}
@@ -113,40 +117,48 @@ func (f *File) decodeColumn(src *segments, group, column int, keep func(from, to
 	if d.data, err = src.view(c.Off, c.Len); err != nil {
 		return nil, false, err
 	}
-	t := f.schema.Field(column).Type
-	if d.values = decoderFor(t, leaf.PhysicalType(), d.rows, c.Raw, mem); d.values == nil {
+	t, n := field.Type, d.rows
+	if isList {
+		if t = elem.Type; meta.NumValues() > math.MaxInt32 {
+			return nil, false, nil
+		}
+		n = int(meta.NumValues())
+	}
+	if d.values = decoderFor(t, leaf.PhysicalType(), n, c.Raw, mem); d.values == nil {
 		return nil, false, nil
 	}
+	defer d.values.release()
 	err = Guard("decode", func() error {
+		if isList {
+			out, err = d.lists(newLists(field, elem, d.rows, n, d.values, mem), field.Type, meta.NumValues())
+			return err
+		}
+		defer func() {
+			if d.valid != nil {
+				d.valid.Release()
+			}
+		}()
 		if err := d.decode(); err != nil {
 			return err
 		}
 		out = d.values.array(t, d.rows, d.valid, d.nulls)
 		return nil
 	})
-	if d.valid != nil {
-		d.valid.Release()
-	}
-	d.values.release()
 	if err != nil {
-		return nil, false, fmt.Errorf("row group %d: column %q: %w", group, f.schema.Field(column).Name, err)
+		return nil, false, fmt.Errorf("row group %d: column %q: %w", group, field.Name, err)
 	}
 	return out, true, nil
 }
 
 func (d *chunkDecoder) decode() error {
 	if d.optional {
-		d.valid = memory.NewResizableBuffer(d.mem)
-		d.valid.Resize((d.rows + 7) / 8)
-		clear(d.valid.Bytes())
+		d.valid = clearBits(d.rows, d.mem)
 	}
 	for row := 0; row < d.rows; {
-		h, n, err := parsePageHeader(d.data)
+		h, body, err := d.nextPage()
 		if err != nil {
 			return err
 		}
-		body := d.data[n : n+int(h.size)]
-		d.data = d.data[n+int(h.size):]
 		if h.kind == dictionaryPage {
 			if err := d.inflate(body, h); err != nil {
 				return err
@@ -183,22 +195,28 @@ func (d *chunkDecoder) decode() error {
 	return nil
 }
 
+// nextPage cuts the next page off.
+func (d *chunkDecoder) nextPage() (h pageHeader, body []byte, err error) {
+	h, n, err := parsePageHeader(d.data)
+	if err != nil {
+		return h, nil, err
+	}
+	body, d.data = d.data[n:n+int(h.size)], d.data[n+int(h.size):]
+	return h, body, nil
+}
+
 func (d *chunkDecoder) page(h pageHeader, row, rows int) error {
 	raw, k := d.raw, rows
 	var valid []byte
 	if d.optional {
-		if len(raw) < 4 {
-			return errValues
-		}
-		n := int(binary.LittleEndian.Uint32(raw))
-		if n > len(raw)-4 {
-			return errValues
-		}
-		valid = d.valid.Bytes()
-		if err := levels(raw[4:4+n], valid, row, rows); err != nil {
+		defs, rest, err := section(raw)
+		if err != nil {
 			return err
 		}
-		raw = raw[4+n:]
+		valid, raw = d.valid.Bytes(), rest
+		if err := levels(defs, valid, row, rows); err != nil {
+			return err
+		}
 		k = countBits(valid, row, rows)
 		d.nulls += rows - k
 	}
@@ -367,16 +385,18 @@ func (v *numbers[T]) dense(out []T, raw []byte, encoding int64) error {
 	case encodingDict, encodingPlainDict:
 		return v.gather(out, raw)
 	case encodingDelta:
+		err := fmt.Errorf("a page of floats has the encoding %d", encoding)
 		switch out := any(out).(type) {
 		case []int8:
-			return delta(out, raw)
+			_, err = delta(out, raw)
 		case []int16:
-			return delta(out, raw)
+			_, err = delta(out, raw)
 		case []int32:
-			return delta(out, raw)
+			_, err = delta(out, raw)
 		case []int64:
-			return delta(out, raw)
+			_, err = delta(out, raw)
 		}
+		return err
 	}
 	return fmt.Errorf("a page has the encoding %d", encoding)
 }

@@ -11,11 +11,12 @@ const (
 	dataPageV1     = 0
 	dictionaryPage = 2
 
-	encodingPlain     = 0
-	encodingPlainDict = 2
-	encodingRLE       = 3
-	encodingDelta     = 5
-	encodingDict      = 8
+	encodingPlain       = 0
+	encodingPlainDict   = 2
+	encodingRLE         = 3
+	encodingDelta       = 5
+	encodingDeltaLength = 6
+	encodingDict        = 8
 )
 
 // pageHeader is the part of a page header that a decoder needs.

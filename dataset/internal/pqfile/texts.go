@@ -91,6 +91,8 @@ func (v *texts) page(raw []byte, encoding int64, row, n, k int, valid []byte) er
 		return v.plain(raw, row, n, k, valid)
 	case encodingDict, encodingPlainDict:
 		return v.lookUp(raw, row, n, k, valid)
+	case encodingDeltaLength:
+		return v.lengths(raw, row, n, k, valid)
 	}
 	return fmt.Errorf("a page has the encoding %d", encoding)
 }
@@ -156,6 +158,31 @@ func (v *texts) plain(raw []byte, row, n, k int, valid []byte) error {
 	}
 	v.settle(row, n, k, valid)
 	v.n = pos
+	return nil
+}
+
+// lengths reads a page that has the lengths of the values first.
+func (v *texts) lengths(raw []byte, row, n, k int, valid []byte) error {
+	ends := v.ends(row, n, k)
+	rest, err := delta(ends, raw)
+	if err != nil {
+		return err
+	}
+	pos, most := int64(v.n), int64(v.n)+int64(len(rest))
+	for i, size := range ends {
+		if pos += int64(size); size < 0 || pos > most {
+			return errValues
+		}
+		ends[i] = int32(pos)
+	}
+	size := int(pos) - v.n
+	out, err := v.grow(size)
+	if err != nil {
+		return err
+	}
+	copy(out[v.n:], rest[:size])
+	v.settle(row, n, k, valid)
+	v.n += size
 	return nil
 }
 

@@ -214,23 +214,24 @@ func (h *hybrid) blocks(n int, scratch *[blockOf]uint32, many func([]uint32) err
 
 // delta decodes DELTA_BINARY_PACKED numbers. All sums wrap around, so numbers of
 // 32 bits come out right from sums of 64.
-func delta[T int8 | int16 | int32 | int64](out []T, data []byte) error {
+// It returns what is behind them.
+func delta[T int8 | int16 | int32 | int64](out []T, data []byte) (rest []byte, err error) {
 	var head [3]uint64
 	for i := range head {
 		v, k := binary.Uvarint(data)
 		if k <= 0 {
-			return errValues
+			return nil, errValues
 		}
 		head[i], data = v, data[k:]
 	}
 	block, minis, total := head[0], head[1], head[2]
 	first, k := binary.Varint(data)
 	if k <= 0 || block == 0 || block > 1<<16 || minis == 0 || minis > block || block%minis != 0 || block/minis%8 != 0 || total != uint64(len(out)) {
-		return errValues
+		return nil, errValues
 	}
 	data = data[k:]
 	if len(out) == 0 {
-		return nil
+		return data, nil
 	}
 	last := first
 	out[0] = T(last)
@@ -240,7 +241,7 @@ func delta[T int8 | int16 | int32 | int64](out []T, data []byte) error {
 	for len(out) > 0 {
 		least, k := binary.Varint(data)
 		if k <= 0 || len(data) < k+int(minis) {
-			return errValues
+			return nil, errValues
 		}
 		widths := data[k : k+int(minis)]
 		data = data[k+int(minis):]
@@ -252,12 +253,12 @@ func delta[T int8 | int16 | int32 | int64](out []T, data []byte) error {
 			n := min(per, len(out))
 			size := per * width / 8
 			if width > 64 {
-				return errValues
+				return nil, errValues
 			}
 			if width <= 56 && len(data) >= size+8 {
 				unpack(buf[:n], data, width)
 			} else if err := unpackSafe(buf[:n], data, width); err != nil {
-				return err
+				return nil, err
 			}
 			for i, d := range buf[:n] {
 				last += least + d
@@ -267,5 +268,5 @@ func delta[T int8 | int16 | int32 | int64](out []T, data []byte) error {
 			out = out[n:]
 		}
 	}
-	return nil
+	return data, nil
 }
