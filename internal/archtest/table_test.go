@@ -30,6 +30,7 @@ var (
 		"github.com/google/uuid",
 		"github.com/klauspost/compress",
 		"github.com/pierrec/lz4/v4",
+		"github.com/zeebo/blake3", // The digests of column chunks.
 		"golang.org/x/net",
 		"golang.org/x/sync",
 		"golang.org/x/text",
@@ -170,7 +171,7 @@ var table = &archtest.Table{
 		"dataset/internal/checkpoint": {
 			Own: []string{"dataset/internal/delta", "dataset/internal/pqfile"}, Link: slices.Concat(arrow15, parquet18),
 		},
-		"dataset/internal/blocksum": {Link: []string{"golang.org/x/sys"}},
+		"dataset/internal/blocksum": {Link: []string{"github.com/klauspost/cpuid/v2", "github.com/zeebo/blake3"}},
 		"dataset/internal/ipccheck": {},
 		"dataset/internal/pqfile":   {Own: []string{"dataset/internal/blocksum", "dataset/internal/ipccheck"}, Link: parquet18},
 		"dataset/internal/scan":     {Own: []string{"dataset/profile"}, Link: arrow18},

@@ -19,7 +19,7 @@ import (
 // column chunk (package blocksum), group by group and leaf by leaf, in base64.
 // Whoever knows the digest of the footer can so check any chunk of the file by
 // itself.
-const sumsKey = "millwright.blocks"
+const sumsKey = "millwright.blake3"
 
 const (
 	magic         = "PAR1"

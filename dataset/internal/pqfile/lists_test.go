@@ -121,7 +121,7 @@ func TestOtherEncodings(t *testing.T) {
 				require.NoError(t, err)
 				require.NoError(t, w.Write(want))
 				// Nobody checks the digests here.
-				require.NoError(t, w.AppendKeyValueMetadata("millwright.blocks", base64.RawStdEncoding.EncodeToString(make([]byte, 32*want.NumCols()))))
+				require.NoError(t, w.AppendKeyValueMetadata("millwright.blake3", base64.RawStdEncoding.EncodeToString(make([]byte, 32*want.NumCols()))))
 				require.NoError(t, w.Close())
 				agree(t, want, body.Bytes(), body.Bytes())
 			}
