@@ -197,7 +197,11 @@ var table = &archtest.Table{
 		"train":       {Own: []string{"tracking"}},
 		"train/local": {Own: []string{"train"}},
 
-		"k8s/internal/kube": {Link: kubernetes},
+		"k8s/internal/kube":  {Link: kubernetes},
+		"k8s/internal/plain": {Link: []string{"go.yaml.in/yaml/v2", "sigs.k8s.io/yaml"}},
+		"k8s/gpus":           {Own: []string{"train", "k8s/internal/kube"}, Link: kubernetes},
+		"k8s/rbac":           {Own: []string{"k8s/internal/kube", "k8s/internal/plain"}, Link: kubernetes},
+		"k8s/leader":         {Own: []string{"k8s/internal/kube"}, Link: kubernetes},
 
 		"serve/oip": {},
 		"serve":     {Own: []string{"serve/oip", "internal/httperr"}},
