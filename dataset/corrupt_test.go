@@ -170,7 +170,7 @@ func TestDamagedCommitRecordIsAnError(t *testing.T) {
 	require.ErrorContains(t, err, "is damaged")
 }
 
-func open(t *testing.T, s blob.Store) *dataset.Dataset {
+func open(t testing.TB, s blob.Store) *dataset.Dataset {
 	d, err := dataset.New(s, nil).Open(context.Background(), "n")
 	require.NoError(t, err)
 	return d

@@ -25,12 +25,14 @@ import (
 	"github.com/millwright-ml/millwright/dataset/blob/blobtest/faults"
 )
 
-// housework is an operation on the table m that a process is killed in, before
-// each of its writes.
+// housework is an operation that a process is killed in, before each of its
+// writes.
 type housework struct {
 	name    string
 	prepare func(t testing.TB, dir string)
-	run     func(s blob.Store) error
+	// state is what the table shows.
+	state func(t testing.TB, s blob.Store) map[string][]string
+	run   func(s blob.Store) error
 	// check looks at what the killed process left, and has another do it.
 	check func(t testing.TB, dir string, before map[string][]string, where string)
 }
@@ -99,6 +101,7 @@ var houseworks = []housework{
 	{
 		name:    "erase",
 		prepare: func(t testing.TB, dir string) { members(t, folder(t, dir)) },
+		state:   contents,
 		run: func(s blob.Store) error {
 			d, err := dataset.New(s, nil).Open(context.Background(), "m")
 			if err == nil {
@@ -118,6 +121,7 @@ var houseworks = []housework{
 			_, err := openMembers(t, kit).Erase(context.Background(), forget, nil)
 			require.Error(t, err)
 		},
+		state: contents,
 		run: func(s blob.Store) error {
 			d, err := dataset.New(s, nil).Open(context.Background(), "m")
 			if err == nil {
@@ -127,9 +131,77 @@ var houseworks = []housework{
 		},
 		check: resumed,
 	},
-	{"collect that condemns", collects(0), collectOnce, collected},
-	{"collect that deletes", collects(1), collectOnce, collected},
-	{"collect that forgets", collects(2), collectOnce, collected},
+	{"collect that condemns", collects(0), newestMails, collectOnce, collected},
+	{"collect that deletes", collects(1), newestMails, collectOnce, collected},
+	{"collect that forgets", collects(2), newestMails, collectOnce, collected},
+	{"adopt", strangers, everyNumber, func(s blob.Store) error {
+		return changing(s, func(d *dataset.Dataset) (*dataset.Version, error) { return d.Adopt(ctx0, nil) })
+	}, func(t testing.TB, dir string, before map[string][]string, where string) {
+		repeats(t, dir, before, where, func(d *dataset.Dataset) (*dataset.Version, error) { return d.Adopt(ctx0, nil) })
+	}},
+	{"compact", func(t testing.TB, dir string) { prepare(t, folder(t, dir)) }, everyNumber, func(s blob.Store) error {
+		return changing(s, func(d *dataset.Dataset) (*dataset.Version, error) { return d.Compact(ctx0, nil) })
+	}, func(t testing.TB, dir string, before map[string][]string, where string) {
+		repeats(t, dir, before, where, func(d *dataset.Dataset) (*dataset.Version, error) { return d.Compact(ctx0, nil) })
+	}},
+}
+
+func newestMails(t testing.TB, s blob.Store) map[string][]string {
+	got, err := mails(t, newestOf(t, openMembers(t, s)))
+	require.NoError(t, err)
+	return map[string][]string{"main": got}
+}
+
+// strangers makes a table to which another engine appended twice.
+func strangers(t testing.TB, dir string) {
+	s := folder(t, dir)
+	prepare(t, s)
+	foreignAppend(t, s, 10, "a.parquet", "a.parquet", `{"numRecords":2}`, 20, 21)
+	foreignAppend(t, s, 11, "b.parquet", "b.parquet", `{"numRecords":1}`, 22)
+}
+
+// everyNumber reads all versions of the table n.
+func everyNumber(t testing.TB, s blob.Store) map[string][]string {
+	out := map[string][]string{}
+	for v, err := range open(t, s).Log(ctx0) {
+		require.NoError(t, err)
+		v, err = v.Load(ctx0)
+		require.NoError(t, err)
+		out[fmt.Sprint(v.Number)] = []string{fmt.Sprint(readNumbers(t, v))}
+	}
+	return out
+}
+
+func changing(s blob.Store, f func(d *dataset.Dataset) (*dataset.Version, error)) error {
+	d, err := dataset.New(s, nil).Open(ctx0, "n")
+	if err == nil {
+		_, err = f(d)
+	}
+	return err
+}
+
+// repeats does again what a killed process did not finish: no version changes, and
+// the newest shows the same rows.
+func repeats(t testing.TB, dir string, before map[string][]string, where string, f func(d *dataset.Dataset) (*dataset.Version, error)) {
+	s := folder(t, dir)
+	newest := before[fmt.Sprint(len(before)-1)]
+	same := func() {
+		now := everyNumber(t, s)
+		require.LessOrEqual(t, len(now), len(before)+1, where)
+		require.Equal(t, newest, now[fmt.Sprint(len(now)-1)], where)
+		for n, rows := range before {
+			require.Equal(t, rows, now[n], "%s: version %s", where, n)
+		}
+	}
+	same()
+	v, err := f(open(t, s))
+	require.NoError(t, err, where)
+	require.EqualValues(t, len(before), v.Number, where)
+	require.NotEmpty(t, v.Digest)
+	same()
+	report, err := open(t, s).Verify(ctx0, nil)
+	require.NoError(t, err, where)
+	require.True(t, report.OK(), "%s: %v", where, report.Damage)
 }
 
 func collectOnce(s blob.Store) error {
@@ -235,14 +307,7 @@ func TestHouseworkSurvivesKillAtEveryStep(t *testing.T) {
 			t.Parallel()
 			first := t.TempDir()
 			h.prepare(t, first)
-			before := map[string][]string{}
-			if strings.HasPrefix(h.name, "collect") {
-				got, err := mails(t, newestOf(t, openMembers(t, folder(t, first))))
-				require.NoError(t, err)
-				before["main"] = got
-			} else {
-				before = contents(t, folder(t, first))
-			}
+			before := h.state(t, folder(t, first))
 			steps := h.steps(t, copyFolder(t, first))
 			require.NotEmpty(t, steps)
 			for nth, step := range steps {

@@ -27,8 +27,11 @@ var errMoved = errors.New("the branch moved")
 // When the branch did not change since then, it simply gets the content of from.
 // Otherwise columns and properties are merged by name, and rows by file: files
 // that one side added or removed are added or removed. With a Key, rows that
-// both sides added or changed are found and merged one by one, and files that
-// both sides replaced are joined row by row into new ones, sorted by the key.
+// both sides added or changed are found and merged one by one: the files of this
+// branch that hold a row which changes are written anew, the others stay, and rows
+// that this branch does not have come behind, sorted by the key. When the changes
+// take more than a quarter of MergeOptions.Memory, all files that the sides do not
+// share are joined into new ones, sorted by the key.
 // What does not go together is a *MergeConflict, and nothing is committed.
 //
 // The rows that come in are held against the expectations of this branch, and
@@ -300,50 +303,6 @@ func (m *merger) byRow(ctx context.Context, ch *change, plan *filePlan, merged *
 		return false, nil
 	}
 	ch.parameters["mode"] = "rows"
-	ch.removes = plan.region[ourSide]
-	return true, m.rewrite(ctx, ch, codec, sides, merged)
-}
-
-// rewrite stores the merged rows as new files.
-func (m *merger) rewrite(ctx context.Context, ch *change, codec *rowsort.Codec, sides []*rowsort.Sorted, merged *arrow.Schema) (err error) {
-	d := m.b.dataset
-	columns := make([]int, len(merged.Fields()))
-	for i, f := range merged.Fields() {
-		columns[i] = codec.Schema().FieldIndices(f.Name)[0]
-	}
-	w, err := newAppender(ctx, d, merged, m.o.Commit.Progress)
-	if err != nil {
-		return err
-	}
-	defer w.close()
-	if err := w.key(m.o.Commit.Key); err != nil {
-		return err
-	}
-	g, err := m.gate(ctx, ch)
-	if err != nil {
-		return err
-	}
-	checked := m.gateColumns(codec.Schema())
-	walk, err := newThreeWay(codec, sides)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, walk.close()) }()
-	rows := codec.NewBuilder(d.catalog.mem)
-	defer rows.Release()
-	err = walk.write(ctx, rows, m.o, func(rec arrow.Record) error {
-		g.add(rec, checked)
-		return w.add(rec, columns)
-	})
-	if err != nil {
-		return err
-	}
-	if err := w.finish(); err != nil {
-		return err
-	}
-	ch.adds = w.files
-	if ch.record, err = recordOf(w); err != nil {
-		return err
-	}
-	return g.finish(w.scan.Profile(), ch.record)
+	w := &rowMerge{merger: m, codec: codec, sides: sides, merged: merged, found: found, ours: plan.region[ourSide]}
+	return true, w.run(ctx, ch)
 }

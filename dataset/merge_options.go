@@ -43,7 +43,7 @@ type MergeOptions struct {
 	// 100000. The default is 100.
 	MaxConflicts int
 	// Memory is how many bytes of rows are held to sort them. More goes to
-	// temporary files. The default is 256 MiB, the least 8 MiB.
+	// temporary files. A quarter more holds the rows that change. The default is 256 MiB, the least 8 MiB.
 	Memory int64
 	// TempDir is where the temporary files go, as they are: not encrypted. The
 	// default is the system's folder for them.

@@ -142,7 +142,15 @@ type rowVerdicts struct {
 	overlap   bool // Some key was changed on both sides.
 	conflicts int64
 	shown     []RowConflict
+
+	// changes are the rows of ours that get others, or none, by key: nil for a row
+	// that goes. They are nil when they are too many to hold.
+	changes map[string][]byte
+	brings  bool // Some rows are of keys that ours does not have.
 }
+
+// changeCost is what a change costs beside its key and its row.
+const changeCost = 64
 
 // judge walks all keys without making rows.
 func judge(ctx context.Context, codec *rowsort.Codec, sides []*rowsort.Sorted, opts *MergeOptions) (out rowVerdicts, err error) {
@@ -151,6 +159,8 @@ func judge(ctx context.Context, codec *rowsort.Codec, sides []*rowsort.Sorted, o
 		return out, err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
+	out.changes = map[string][]byte{}
+	room := opts.Memory / 4
 	for n := 0; ; n++ {
 		if n%4096 == 0 && ctx.Err() != nil {
 			return out, ctx.Err()
@@ -159,11 +169,22 @@ func judge(ctx context.Context, codec *rowsort.Codec, sides []*rowsort.Sorted, o
 		if err != nil || !more {
 			return out, err
 		}
-		_, overlap, conflict, err := w.decide(opts)
+		keep, overlap, conflict, err := w.decide(opts)
 		if err != nil {
 			return out, err
 		}
 		out.overlap = out.overlap || overlap
+		switch ours := w.rows[ourSide]; {
+		case ours == nil:
+			out.brings = out.brings || keep != nil
+		case sameRow(keep, ours) || out.changes == nil:
+		default:
+			if room -= int64(len(w.key) + len(keep) + changeCost); room < 0 {
+				out.changes = nil
+				break
+			}
+			out.changes[string(w.key)] = bytes.Clone(keep)
+		}
 		if !conflict {
 			continue
 		}
@@ -178,14 +199,9 @@ func judge(ctx context.Context, codec *rowsort.Codec, sides []*rowsort.Sorted, o
 	}
 }
 
-// write hands on the rows that the merge keeps, in the order of the key, in
-// records that are valid during the call.
-func (w *threeWay) write(ctx context.Context, rows *rowsort.Builder, opts *MergeOptions, emit func(arrow.Record) error) error {
-	flush := func() error {
-		rec := rows.Record()
-		defer rec.Release()
-		return emit(rec)
-	}
+// write hands on the rows that the merge keeps and that are wanted, in the order
+// of the key. wants is told what ours has under the key, nil for nothing.
+func (w *threeWay) write(ctx context.Context, out *rowBatches, opts *MergeOptions, wants func(ours []byte) bool) error {
 	for {
 		more, err := w.next()
 		if err != nil {
@@ -198,20 +214,37 @@ func (w *threeWay) write(ctx context.Context, rows *rowsort.Builder, opts *Merge
 		if err != nil {
 			return err
 		}
-		if keep == nil {
+		if keep == nil || !wants(w.rows[ourSide]) {
 			continue
 		}
-		if err := rows.Append(keep); err != nil {
+		if err := out.add(ctx, keep); err != nil {
 			return err
 		}
-		if rows.Rows() >= defaultBatchRows || rows.Bytes() >= maxBatchBytes {
-			if err := errors.Join(ctx.Err(), flush()); err != nil {
-				return err
-			}
-		}
 	}
-	if rows.Rows() == 0 {
+	return out.flush()
+}
+
+// rowBatches makes records of rows.
+type rowBatches struct {
+	rows *rowsort.Builder
+	emit func(arrow.Record) error // The record is valid during the call.
+}
+
+func (b *rowBatches) add(ctx context.Context, row []byte) error {
+	if err := b.rows.Append(row); err != nil {
+		return err
+	}
+	if b.rows.Rows() >= defaultBatchRows || b.rows.Bytes() >= maxBatchBytes {
+		return errors.Join(ctx.Err(), b.flush())
+	}
+	return nil
+}
+
+func (b *rowBatches) flush() error {
+	if b.rows.Rows() == 0 {
 		return nil
 	}
-	return flush()
+	rec := b.rows.Record()
+	defer rec.Release()
+	return b.emit(rec)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 
@@ -221,6 +222,62 @@ func TestMergeRefusesRepeatedKeysAndBadOptions(t *testing.T) {
 	strange := create(t, &blob.Mem{}, "other", keyed)
 	_, err = strange.Merge(ctx, head, nil)
 	require.ErrorIs(t, err, dataset.ErrInvalid)
+}
+
+// A merge by row writes the files anew that hold a row which changes, in their
+// place, and leaves the others, and their order, alone.
+func TestMergeByRowLeavesOtherFilesAlone(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	d, dev := forked(t, &blob.Mem{}, rows{1: {1, "a"}, 2: {2, "a"}})
+	appendRows(t, d.Branch, rows{9: {9, "ours"}, 3: {3, "ours"}})
+	appendRows(t, d.Branch, rows{5: {5, "ours"}})
+	set(t, d.Branch, 1, cells{10, "ours"})
+	appendRows(t, dev, rows{4: {4, "theirs"}, 0: {0, "theirs"}})
+	set(t, dev, 2, cells{20, "theirs"})
+	before := latest(t, d.Branch)
+	merged, err := d.Merge(ctx, latest(t, dev), byID)
+	require.NoError(t, err)
+	require.Equal(t, rows{0: {0, "theirs"}, 1: {10, "ours"}, 2: {20, "theirs"}, 3: {3, "ours"}, 4: {4, "theirs"}, 5: {5, "ours"}, 9: {9, "ours"}}, readRows(t, merged))
+	have := map[string]bool{}
+	for _, f := range before.Files {
+		have[f.Path] = true
+	}
+	stayed := 0
+	for _, f := range merged.Files {
+		if have[f.Path] {
+			stayed++
+		}
+	}
+	require.Equal(t, len(before.Files)-1, stayed, "only the file with row 2 was written anew")
+	require.Len(t, merged.Files, len(before.Files)+1)
+	p, err := merged.Profile(ctx)
+	require.NoError(t, err)
+	require.EqualValues(t, 7, p.Rows)
+}
+
+// Changes that are too many to be held make all files of the branch new.
+func TestMergeOfManyRowsIsWrittenWhole(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	all, want := rows{}, rows{}
+	for i := range int64(25_000) {
+		all[i], want[i] = cells{1, "a"}, cells{2, "b"}
+	}
+	d, dev := forked(t, &blob.Mem{}, all)
+	set(t, d.Branch, 1, cells{10, "ours"})
+	want[1] = cells{10, "ours"}
+	theirs := maps.Clone(want)
+	theirs[1] = cells{1, "a"}
+	v, err := dev.Overwrite(ctx, theirs.reader(t), nil)
+	require.NoError(t, err)
+	before := latest(t, d.Branch)
+	merged, err := d.Merge(ctx, v, &dataset.MergeOptions{Key: []string{"id"}, Memory: 8 << 20})
+	require.NoError(t, err)
+	require.Equal(t, want, readRows(t, merged))
+	for _, f := range before.Files {
+		require.NotContains(t, merged.Files, f)
+	}
 }
 
 // Merges race with appends: nothing of either is lost.

@@ -138,6 +138,24 @@ func (e *rowEncoder) row(dst []byte, i int) (out []byte, key int) {
 	return dst, key
 }
 
+// Each calls f with the key and the row of each row of rec, valid during the call.
+// A record of the key's columns alone will do for keys.
+func (c *Codec) Each(rec arrow.Record, f func(key, row []byte) error) error {
+	enc, err := c.bind(rec)
+	if err != nil {
+		return err
+	}
+	var row []byte
+	for i := range int(rec.NumRows()) {
+		var key int
+		row, key = enc.row(row[:0], i)
+		if err := f(row[:key], row[key:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Builder collects rows into records.
 type Builder struct {
 	codec *Codec
