@@ -201,7 +201,10 @@ var table = &archtest.Table{
 		"k8s/internal/plain": {Link: []string{"go.yaml.in/yaml/v2", "sigs.k8s.io/yaml"}},
 		"k8s/gpus":           {Own: []string{"train", "k8s/internal/kube"}, Link: kubernetes},
 		"k8s/rbac":           {Own: []string{"k8s/internal/kube", "k8s/internal/plain"}, Link: kubernetes},
-		"k8s/leader":         {Own: []string{"k8s/internal/kube"}, Link: kubernetes},
+		"k8s/tenants": {
+			Own: []string{"train", "k8s/rbac", "k8s/internal/kube", "k8s/internal/plain"}, Link: kubernetes,
+		},
+		"k8s/leader": {Own: []string{"k8s/internal/kube"}, Link: kubernetes},
 
 		"serve/oip": {},
 		"serve":     {Own: []string{"serve/oip", "internal/httperr"}},

@@ -199,9 +199,12 @@ func tenants() []grant {
 			"delete": "a tenant's " + o.resource + " that are no longer wanted cannot be removed",
 		}})
 	}
-	// Whoever removes a namespace must see that nothing runs there.
-	return append(out, grant{group: "batch", resource: "jobs", cluster: true, verbs: readable("a tenant with running jobs cannot be told from an empty one: Delete refuses", "list")},
-		grant{resource: "pods", cluster: true, verbs: readable("a tenant with running pods cannot be told from an empty one: Delete refuses", "list")})
+	out[len(out)-1].verbs["list"] = "a tenant's former queues cannot be found" // of localqueues
+	// Whoever removes a namespace must see what is lost with it.
+	return append(out,
+		grant{resource: "pods", cluster: true, verbs: readable("a tenant with running pods cannot be told from an empty one: Delete refuses", "list")},
+		grant{resource: "persistentvolumeclaims", cluster: true, verbs: readable("a tenant with data cannot be told from an empty one: Delete refuses", "list")},
+	)
 }
 
 // Features lists all features, sorted.
