@@ -183,8 +183,11 @@ while [ $n -lt "$all" ]; do
 		echo "$n $code" >"$a.failed" || exit 0
 		set +C
 		asked || kill -TERM 0
-		nap "$grace"
-		finish "$code" "$n" "$@"
+		(
+			trap : HUP INT QUIT TERM USR1 USR2
+			nap "$grace"
+			finish "$code" "$n" "$@"
+		) &
 	) &
 	pids="$pids $!" n=$((n + 1))
 done
