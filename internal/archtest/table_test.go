@@ -194,8 +194,9 @@ var table = &archtest.Table{
 		"registry/webhook":  {Own: []string{"registry"}},
 		"registry/sqlstore": {Own: []string{"registry", "registry/webhook", "tracking/search", "internal/sqldb", "internal/sqlsearch"}, Link: databases},
 
-		"train":       {Own: []string{"tracking"}},
-		"train/local": {Own: []string{"train"}},
+		"train":            {Own: []string{"tracking"}},
+		"train/local":      {Own: []string{"train"}},
+		"train/checkpoint": {Own: []string{"train"}},
 
 		"k8s/internal/kube":  {Link: kubernetes},
 		"k8s/internal/plain": {Link: []string{"go.yaml.in/yaml/v2", "sigs.k8s.io/yaml"}},
