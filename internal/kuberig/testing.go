@@ -164,14 +164,18 @@ func (c *Cluster) Eventually(t testing.TB, what string, check func(context.Conte
 	defer cancel()
 	ticker := time.NewTicker(30 * time.Millisecond)
 	defer ticker.Stop()
+	var last error
 	for {
 		err := check(ctx)
 		if err == nil {
 			return
 		}
+		if ctx.Err() == nil || last == nil {
+			last = err // and not that the last question was broken off
+		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("%s: not in %s: %v", what, patience, err)
+			t.Fatalf("%s: not in %s: %v", what, patience, last)
 		case <-ticker.C:
 		}
 	}
