@@ -29,6 +29,7 @@ type Catalog struct {
 	store    blob.Store
 	mem      memory.Allocator
 	producer string
+	tempDir  string
 	layout   layout
 	tails    tailCache
 	rules    collect.Rules // Of garbage collections.
@@ -42,6 +43,10 @@ type Options struct {
 	// Producer names the writing program in every commit ("churn-import 1.4").
 	// The default is "Millwright".
 	Producer string
+	// TempDir is where the keys of columns that shall be unique go when there are
+	// more than 16 million, as hashes and not encrypted. The default is the system's
+	// folder for temporary files.
+	TempDir string
 }
 
 // New returns the catalog of the datasets in a store. Put several catalogs in
@@ -50,6 +55,9 @@ func New(store blob.Store, opts *Options) *Catalog {
 	c := &Catalog{store: store, mem: memory.DefaultAllocator, producer: "Millwright", layout: standardLayout, rules: standardRules}
 	if opts != nil && opts.Allocator != nil {
 		c.mem = opts.Allocator
+	}
+	if opts != nil {
+		c.tempDir = opts.TempDir
 	}
 	if opts != nil && opts.Producer != "" {
 		c.producer = opts.Producer

@@ -52,13 +52,18 @@ func (b *Branch) gate(ctx context.Context, tip *snapshot, stays func() (*Version
 	if err != nil {
 		return nil, err
 	}
-	list = append(list, opts.Expect...)
+	return b.gateOf(ctx, tip, tip.schema, append(list, opts.Expect...), stays)
+}
+
+// gateOf prepares expectations for rows of a schema.
+func (b *Branch) gateOf(ctx context.Context, tip *snapshot, schema *arrow.Schema, list []profile.Expectation, stays func() (*Version, error)) (*gate, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
 	g := &gate{b: b, tip: tip}
-	check := &profile.CheckOptions{Reference: func(against string) (*profile.Table, error) { return b.reference(ctx, tip, against) }}
 	var rest *Version
+	var err error
+	check := &profile.CheckOptions{TempDir: b.dataset.catalog.tempDir, Reference: func(against string) (*profile.Table, error) { return b.reference(ctx, tip, against) }}
 	for _, e := range list {
 		if !e.Whole || g.whole {
 			continue
@@ -74,7 +79,7 @@ func (b *Branch) gate(ctx context.Context, tip *snapshot, stays func() (*Version
 			return nil, fmt.Errorf("profile of the rows before: %w", err)
 		}
 	}
-	if g.checker, err = profile.NewChecker(checkFields(tip.schema), list, check); err != nil {
+	if g.checker, err = profile.NewChecker(checkFields(schema), list, check); err != nil {
 		return nil, err
 	}
 	if rest != nil {
@@ -192,8 +197,10 @@ func encodeExpectations(f *errs.Faults, schema *arrow.Schema, list []profile.Exp
 // commit whose rows fail is refused with a *ValidationError. An empty list ends
 // that. Rows that are there already are not looked at; see Version.Check.
 //
-// What other engines append is not checked. What a Merge brings is held against
-// the expectations of the branch that takes it.
+// What a Merge or a Restore brings is held against the expectations of the branch
+// that takes it, and what a Delete leaves against those of the whole version. To
+// restore rows that are not as expected now, set other expectations first. What
+// other engines append is not checked.
 func (b *Branch) SetExpectations(ctx context.Context, list []profile.Expectation, opts *CommitOptions) (*Version, error) {
 	return b.operate(ctx, "set the expectations of", opts, func(opts *CommitOptions) (*Version, error) {
 		tip, done, err := b.ready(ctx, opts)
@@ -267,6 +274,7 @@ func (v *Version) check(ctx context.Context, list []profile.Expectation) (*profi
 		}
 	}
 	c, err := profile.NewChecker(checkFields(full.schema), list, &profile.CheckOptions{
+		TempDir:   full.dataset.catalog.tempDir,
 		Reference: func(against string) (*profile.Table, error) { return full.referenceFor(ctx, against) },
 	})
 	if err != nil {
@@ -314,20 +322,11 @@ func (b *Branch) stays(ctx context.Context, tip *snapshot, kept *rewrite, opts *
 	if opts.Where.IsZero() {
 		return nil, nil
 	}
-	v, err := b.dataset.version(ctx, b.log, tip)
+	v, err := b.untouched(ctx, tip, kept)
 	if err != nil {
 		return nil, err
 	}
-	gone := make(map[*dataFile]bool, len(kept.removes))
-	for _, f := range kept.removes {
-		gone[f] = true
-	}
-	var files []*dataFile
-	for _, f := range tip.files {
-		if !gone[f] {
-			files = append(files, f)
-		}
-	}
+	files := v.live
 	for _, a := range kept.adds {
 		files = append(files, &dataFile{File: a.File, stats: a.stats, tags: a.tags, order: a.order})
 	}

@@ -255,3 +255,51 @@ func ExampleBranch_SetExpectations() {
 	// Output:
 	// dataset: append to "people": 1 of 2 expectations fail: range of "age" from 0 up to 120: 1 of 3 rows fail, such as "212" in row 2: invalid
 }
+
+// What a Delete leaves is held against the expectations of the whole version, and
+// what a Restore brings back against all.
+func TestExpectationsOfDeleteAndRestore(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	d := create(t, &blob.Mem{}, "n", small)
+	old := fill(t, d, []int64{1, 2, 300})
+	fill(t, d, []int64{4, 5})
+	_, err := d.Delete(ctx, filter.Eq("n", 300), nil)
+	require.NoError(t, err)
+	good, err := d.SetExpectations(ctx, []profile.Expectation{profile.Range("n", 0, 100), whole(profile.Rows(3, 10)), whole(profile.Unique("n")), profile.Rows(1, 10)}, nil)
+	require.NoError(t, err)
+
+	var bad *dataset.ValidationError
+	_, err = d.Delete(ctx, filter.Le("n", 2), nil)
+	require.ErrorAs(t, err, &bad)
+	require.ErrorIs(t, err, dataset.ErrInvalid)
+	require.ErrorContains(t, err, "there are 2 rows")
+	_, err = d.Delete(ctx, filter.Eq("n", 2), &dataset.CommitOptions{Expect: []profile.Expectation{whole(profile.Rows(4, 10))}})
+	require.ErrorAs(t, err, &bad)
+	v, err := d.Delete(ctx, filter.Eq("n", 2), nil)
+	require.NoError(t, err)
+	require.Equal(t, []int64{1, 4, 5}, readNumbers(t, v))
+	report, err := v.Validation(ctx)
+	require.NoError(t, err)
+	require.Len(t, report.Results, 1, "of the whole version, but for what a delete cannot break")
+	p, err := v.Profile(ctx)
+	require.NoError(t, err)
+	require.EqualValues(t, 3, p.Rows)
+
+	_, err = d.Restore(ctx, old, nil)
+	require.ErrorAs(t, err, &bad)
+	require.ErrorContains(t, err, `"300"`)
+	v, err = d.Restore(ctx, good, nil)
+	require.NoError(t, err)
+	require.Equal(t, []int64{1, 2, 4, 5}, readNumbers(t, v))
+	report, err = v.Validation(ctx)
+	require.NoError(t, err)
+	require.True(t, report.Passed)
+	p, err = v.Profile(ctx)
+	require.NoError(t, err)
+	require.EqualValues(t, 4, p.Rows)
+	_, err = d.SetExpectations(ctx, nil, nil)
+	require.NoError(t, err)
+	_, err = d.Restore(ctx, old, nil)
+	require.NoError(t, err)
+}

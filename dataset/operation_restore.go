@@ -9,7 +9,8 @@ import (
 
 // Restore makes the rows and the schema of v, a version of any branch of this
 // dataset, the newest version of this branch. No row is written: the files of v
-// come back. What was there stays in the history. A version whose files are
+// come back, and are held against the expectations that the branch has now (see
+// SetExpectations). What was there stays in the history. A version whose files are
 // gone, after a garbage collection, is an ErrNotFound.
 func (b *Branch) Restore(ctx context.Context, v *Version, opts *CommitOptions) (*Version, error) {
 	return b.operate(ctx, "restore", opts, func(opts *CommitOptions) (*Version, error) {
@@ -63,5 +64,9 @@ func (b *Branch) restore(ctx context.Context, v *Version, opts *CommitOptions) (
 	if err != nil {
 		return nil, err
 	}
-	return b.commit(ctx, opts, b.fixed(tip, ch))
+	g, err := b.gateRestore(ctx, tip, v, ch, opts)
+	if err != nil {
+		return nil, err
+	}
+	return b.commit(ctx, opts, g.guard(ch, b.fixed(tip, ch)))
 }

@@ -93,7 +93,11 @@ func (b *Branch) delete(ctx context.Context, where filter.Expr, opts *CommitOpti
 	if ch.record, err = kept.record(nil); err != nil {
 		return nil, err
 	}
-	return b.commit(ctx, opts, b.fixed(tip, ch))
+	g, err := b.gateDelete(ctx, tip, kept, ch, opts)
+	if err != nil {
+		return nil, err
+	}
+	return b.commit(ctx, opts, g.guard(ch, b.fixed(tip, ch)))
 }
 
 // rewrite is what takes the place of files that lose rows.

@@ -46,8 +46,9 @@ type CommitOptions struct {
 	Where filter.Expr
 	// Expect is what the rows shall be, on top of what is expected with the table
 	// (see SetExpectations). Rows that fail are refused with a *ValidationError;
-	// the report on rows that pass is Version.Validation. The default is nothing.
-	// Operations that bring no rows ignore it.
+	// the report on rows that pass is Version.Validation. A Delete takes those of the
+	// whole version, for the rows that are left. The default is nothing. Other
+	// operations that bring no rows ignore it.
 	Expect []profile.Expectation
 	// Run is the id of the tracking run that produced the rows; the default is
 	// none.

@@ -51,10 +51,14 @@ type CheckOptions struct {
 	// Examples is how many failing rows are kept for each expectation. The
 	// default is 5, -1 keeps none: examples are values of the data.
 	Examples int
-	// MaxKeys is for how many rows uniqueness can be told; it costs about 16
-	// bytes a row, and 8 more while the memory grows. The default is 16 million;
-	// more rows are a failure that says so.
+	// MaxKeys is for how many rows the keys that shall be unique are held in memory,
+	// as hashes; it costs about 24 bytes a row, and 12 more while the memory grows. Of
+	// more rows they go to a temporary file, 16 bytes a row. The default is 16
+	// million.
 	MaxKeys int
+	// TempDir is where that file goes, as it is: not encrypted. The default is the
+	// system's folder for them.
+	TempDir string
 	// Now is the time that a fresh column is measured from. The default is the
 	// time of Finish.
 	Now time.Time
@@ -75,7 +79,8 @@ const (
 
 // Checker holds rows against expectations while they stream past. It is for one
 // goroutine. What it keeps is bounded: a few examples, and the hashes of the
-// columns that are to be unique.
+// columns that are to be unique, of which too many go to a temporary file that
+// Finish removes.
 type Checker struct {
 	o      CheckOptions
 	fields []Field
@@ -168,7 +173,7 @@ func (c *Checker) bind(e Expectation, what string, f *errs.Faults) *rule {
 		for _, at := range r.columns {
 			f.Check(c.fields[at].Class != Nested, "%s: column %q is %s, which such a check cannot take", what, c.fields[at].Name, c.fields[at].Type)
 		}
-		r.keys = &keySet{limit: c.o.MaxKeys}
+		r.keys = &keySet{limit: c.o.MaxKeys, dir: c.o.TempDir}
 	case CheckMatch:
 		needs(Text)
 		r.pattern, _ = regexp.Compile(e.Pattern) // Its fault is reported already.
@@ -269,7 +274,7 @@ func (c *Checker) Known(rows int, values func(column string) Values) {
 		}
 		for i := range rows {
 			if hash, ok := r.hash(of, i); ok {
-				r.keys.add(hash)
+				r.keys.know(hash)
 			}
 		}
 	}
@@ -329,7 +334,7 @@ func (r *rule) unique(c *Checker, rows int, of []Values) {
 			continue
 		}
 		r.result.Checked++
-		if fresh := r.keys.add(hash); !fresh {
+		if fresh := r.keys.add(hash, c.rows+uint64(i)); !fresh {
 			r.fail(c, i, of...)
 		}
 	}

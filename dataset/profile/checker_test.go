@@ -5,7 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -171,9 +175,58 @@ func TestUniquenessOfManyRows(t *testing.T) {
 	b.x[n-1] = 17
 	r := check(t, nil, profile.Unique("x"), b)
 	require.Equal(t, []profile.Example{{Row: n - 1, Value: "17"}}, r.Examples)
-	r = check(t, &profile.CheckOptions{MaxKeys: 1000}, profile.Unique("x"), b)
-	require.False(t, r.Passed)
-	require.Contains(t, r.Reason, "more than 1000 different rows")
+}
+
+// With little memory the keys go to disk, and the verdict is the same.
+func TestUniquenessOfMoreRowsThanMemory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := rand.New(rand.NewPCG(7, 7))
+	for _, n := range []int{10, 1000, 1001, 20_000} {
+		for _, of := range []int{n * 1000, n} {
+			parts := []table{{}, {}}
+			for i := range n {
+				b := &parts[i*2/n]
+				x := r.IntN(of)
+				b.x, b.t = append(b.x, float64(x)), append(b.t, fmt.Sprint(x))
+			}
+			for _, e := range []profile.Expectation{profile.Unique("x"), profile.Unique("t"), profile.Unique("x", "t")} {
+				want := check(t, nil, e, parts...)
+				got := check(t, &profile.CheckOptions{MaxKeys: 100, TempDir: dir}, e, parts...)
+				require.Equal(t, want.Failed, got.Failed, "%d rows: %s", n, e)
+				require.Equal(t, want.Passed, got.Passed)
+				require.Equal(t, want.Checked, got.Checked)
+				require.Len(t, got.Examples, len(want.Examples))
+			}
+			left, err := os.ReadDir(dir)
+			require.NoError(t, err)
+			require.Empty(t, left)
+		}
+	}
+
+	// Rows that are there already count, in whatever part they were.
+	e := profile.Unique("x")
+	e.Whole = true
+	c, err := profile.NewChecker(fields, []profile.Expectation{e}, &profile.CheckOptions{MaxKeys: 100, TempDir: dir})
+	require.NoError(t, err)
+	old, young := table{}, table{}
+	for i := range 1000 {
+		old.x, old.t = append(old.x, float64(i)), append(old.t, "")
+		young.x, young.t = append(young.x, float64(990+i)), append(young.t, "")
+	}
+	c.Known(len(old.x), func(string) profile.Values { return old.values(0) })
+	c.Add(len(young.x), young.values)
+	report, err := c.Finish(young.profile())
+	require.NoError(t, err)
+	require.EqualValues(t, 10, report.Results[0].Failed)
+	require.Equal(t, profile.Example{Row: 0, Value: "the key of an earlier row"}, report.Results[0].Examples[0])
+
+	c, err = profile.NewChecker(fields, []profile.Expectation{e}, &profile.CheckOptions{MaxKeys: 100, TempDir: filepath.Join(dir, "none")})
+	require.NoError(t, err)
+	c.Add(len(young.x), young.values)
+	_, err = c.Finish(young.profile())
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorContains(t, err, "temporary file")
 }
 
 func TestTheWholeVersion(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -124,9 +125,8 @@ func (r *rule) finish(c *Checker, of, whole *Table) error {
 	case r.Check == CheckNulls:
 		r.share(r.nullCounts(c, of))
 	case r.byRow():
-		if r.keys != nil && r.keys.full {
-			r.result.Reason = fmt.Sprintf("more than %d different rows: CheckOptions.MaxKeys bounds for how many it can be told", r.keys.limit)
-			return nil
+		if err := r.repeats(c); err != nil {
+			return err
 		}
 		r.share(r.result.Failed, r.result.Checked, "%d of %d rows fail")
 	default:
@@ -140,6 +140,30 @@ func (r *rule) finish(c *Checker, of, whole *Table) error {
 		return r.measure(c, column)
 	}
 	return nil
+}
+
+// repeats counts the rows whose keys are found to have come before only now, on
+// disk. Their values are not there any more.
+func (r *rule) repeats(c *Checker) error {
+	if r.keys == nil {
+		return nil
+	}
+	var rows []int64
+	err := r.keys.finish(func(row int64) {
+		r.result.Failed++
+		rows = append(rows, row)
+		if len(rows) > 2*max(c.o.Examples, 1) { // The first ones will do.
+			slices.Sort(rows)
+			rows = rows[:max(c.o.Examples, 1)]
+		}
+	})
+	slices.Sort(rows)
+	for _, row := range rows {
+		if len(r.result.Examples) < c.o.Examples {
+			r.result.Examples = append(r.result.Examples, Example{Row: uint64(row), Value: "the key of an earlier row"})
+		}
+	}
+	return err
 }
 
 func (r *rule) nullCounts(c *Checker, of *Table) (nulls, rows uint64, text string) {
