@@ -19,13 +19,17 @@
 // clocks do no harm, only clocks of different speed would: by default half as
 // fast again. A process that is frozen for longer (a suspended machine, a long
 // stop of the world) may still finish a write that it began as leader. Where that
-// must not happen, give [Term] along as a fencing token: it grows with each new
-// leader, and the receiver refuses a smaller one than it has seen.
+// must not happen, give [Term] along as a fencing token: it grows when the leader
+// changes, and the receiver refuses a smaller one than it has seen.
+//
+// Nobody should delete the Lease by hand: the leader that had it notices at its
+// next look only.
 //
 // After a crash the next leader comes after Duration; after an orderly end at the
 // next look of another replica (Options.Retry, 2 s), because the Lease is given
 // back.
 //
-// It needs the rights of rbac.Leader, and links no generated client: client-go's
-// own leader election works on the same Lease, but links all of them.
+// It needs the rights of rbac.Leader. The election is client-go's; this package
+// adds that lead is waited for, the term, and errors that are told. It links
+// client-go's generated clients, which the other packages below k8s do not.
 package leader

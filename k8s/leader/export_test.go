@@ -2,24 +2,24 @@ package leader
 
 import (
 	"context"
-	"strconv"
+	"encoding/json"
+	"strings"
 	"sync"
 	"time"
 
-	"github.com/millwright-ml/millwright/k8s/internal/kube"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
 // Memory is a Lease in memory for tests with a false clock, which real sockets
 // do not run on. It fails as it is told.
 type Memory struct {
 	mu      sync.Mutex
-	now     *record
+	now     *resourcelock.LeaderElectionRecord
 	version int
-	// Down fails the requests of the identities in it; "" stands for all.
-	down map[string]bool
-	// Refuse fails every request with it.
-	Refuse error
-	Writes int
+	down    map[string]bool
+	refuse  error
 }
 
 // Cut makes the requests of an identity fail ("" for all), or work again.
@@ -32,6 +32,13 @@ func (m *Memory) Cut(identity string, cut bool) {
 	m.down[identity] = cut
 }
 
+// Refuse makes every request fail with err.
+func (m *Memory) Refuse(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.refuse = err
+}
+
 // Remove deletes the Lease.
 func (m *Memory) Remove() {
 	m.mu.Lock()
@@ -39,85 +46,93 @@ func (m *Memory) Remove() {
 	m.now = nil
 }
 
-// Holder is who the Lease names, and its term.
-func (m *Memory) Holder() (string, int64) {
+// Holder is who the Lease names.
+func (m *Memory) Holder() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.now == nil {
-		return "", 0
+		return ""
 	}
-	return m.now.holder, m.now.term
+	return m.now.HolderIdentity
 }
 
 // Candidate is New on the memory.
 func (m *Memory) Candidate(namespace, name string, opts *Options) (*Elector, error) {
-	identity := ""
-	if opts != nil {
-		identity = opts.Identity
-	}
-	return newElector(&memoryLock{m, identity}, namespace, name, opts)
+	return newElector(func(identity string) resourcelock.Interface {
+		return &memoryLock{m: m, identity: identity}
+	}, namespace, name, opts)
 }
 
 type memoryLock struct {
 	m        *Memory
 	identity string
+	read     int // the version that was read last
 }
 
-func (l *memoryLock) do(ctx context.Context, write func() error) (record, error) {
-	// A request takes a while.
-	sleep(ctx, 10*time.Millisecond)
-	if ctx.Err() != nil {
-		return record{}, ctx.Err()
+var leases = schema.GroupResource{Group: "coordination.k8s.io", Resource: "leases"}
+
+func (l *memoryLock) do(ctx context.Context, work func() error) error {
+	select { // a request takes a while
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(10 * time.Millisecond):
 	}
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
-	if l.m.Refuse != nil {
-		return record{}, l.m.Refuse
+	name, _, _ := strings.Cut(l.identity, "_")
+	switch {
+	case l.m.refuse != nil:
+		return l.m.refuse
+	case l.m.down[""] || l.m.down[name]:
+		return apierrors.NewServiceUnavailable("cut off")
 	}
-	if l.m.down[""] || l.m.down[l.identity] {
-		return record{}, kube.ErrUnavailable
-	}
-	if err := write(); err != nil {
-		return record{}, err
-	}
-	return *l.m.now, nil
+	return work()
 }
 
-func (l *memoryLock) get(ctx context.Context) (record, error) {
-	return l.do(ctx, func() error {
+func (l *memoryLock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	var r resourcelock.LeaderElectionRecord
+	err := l.do(ctx, func() error {
 		if l.m.now == nil {
-			return kube.ErrNotFound
+			return apierrors.NewNotFound(leases, "loop")
 		}
+		r, l.read = *l.m.now, l.m.version
 		return nil
 	})
+	if err != nil {
+		return nil, nil, err
+	}
+	raw, err := json.Marshal(r)
+	return &r, raw, err
 }
 
-func (l *memoryLock) create(ctx context.Context, r record) (record, error) {
+func (l *memoryLock) Create(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
 	return l.do(ctx, func() error {
 		if l.m.now != nil {
-			return kube.ErrExists
+			return apierrors.NewAlreadyExists(leases, "loop")
 		}
-		l.m.put(r)
+		l.put(r)
 		return nil
 	})
 }
 
-func (l *memoryLock) update(ctx context.Context, r record) (record, error) {
+func (l *memoryLock) Update(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
 	return l.do(ctx, func() error {
 		if l.m.now == nil {
-			return kube.ErrNotFound
+			return apierrors.NewNotFound(leases, "loop")
 		}
-		if l.m.now.version != r.version {
-			return kube.ErrConflict
+		if l.m.version != l.read {
+			return apierrors.NewConflict(leases, "loop", nil)
 		}
-		l.m.put(r)
+		l.put(r)
 		return nil
 	})
 }
 
-func (m *Memory) put(r record) {
-	m.version++
-	m.Writes++
-	r.version = strconv.Itoa(m.version)
-	m.now = &r
+func (l *memoryLock) put(r resourcelock.LeaderElectionRecord) {
+	l.m.version++
+	l.m.now, l.read = &r, l.m.version
 }
+
+func (l *memoryLock) RecordEvent(string) {}
+func (l *memoryLock) Identity() string   { return l.identity }
+func (l *memoryLock) Describe() string   { return "memory" }

@@ -6,14 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	mathrand "math/rand/v2"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
+	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/klog/v2"
 
 	"github.com/millwright-ml/millwright/internal/errs"
 	"github.com/millwright-ml/millwright/k8s/internal/kube"
@@ -24,6 +29,8 @@ var (
 	ErrInvalid = errs.ErrInvalid
 	// ErrConflict: Run was called while it runs.
 	ErrConflict = errs.ErrConflict
+	// ErrForbidden: the cluster refuses the Lease to this caller.
+	ErrForbidden = kube.ErrForbidden
 	// ErrLost is the cause of the end of lead's context when the Lease could not
 	// be renewed in time.
 	ErrLost = errors.New("leadership was lost")
@@ -31,8 +38,9 @@ var (
 
 // Options changes an Elector. nil is the zero value.
 type Options struct {
-	// Identity names this process in the Lease; no two may have the same.
-	// Default: the host's name with a random end.
+	// Identity is how this process is named in the Lease; a random end is added,
+	// so that a process that starts again is another one. Default: the host's
+	// name.
 	Identity string
 	// Duration is how long the others wait for a leader that is silent, in whole
 	// seconds, rounded up. Default 15 s, at least 1 s.
@@ -41,44 +49,52 @@ type Options struct {
 	// less than Duration: the difference is what lead has to stop. Default: two
 	// thirds of Duration.
 	Renew time.Duration
-	// Retry is the time between two looks, with some jitter. Default: a
-	// fifth of Renew.
+	// Retry is the time between two looks; up to 1.2 times as much is added, so
+	// that candidates do not ask in step. Default: a fifth of Renew.
 	Retry time.Duration
-	// OnChange is called, from one goroutine, when another process is seen to
-	// lead. Default: nobody is told.
+	// OnChange is called when another process is seen to lead. Default: nobody is
+	// told.
 	OnChange func(identity string)
-	// OnError is called, from one goroutine, with errors after which the election
-	// goes on. Default: nobody is told.
+	// OnError is called with errors after which the election goes on. Default:
+	// nobody is told.
 	OnError func(err error)
 }
 
 // Elector is one candidate. Make one for each Lease and process.
 type Elector struct {
-	lock    lock
+	lock    *watchedLock
 	subject string
 	opts    Options
 	running atomic.Bool
 	leading atomic.Bool
 	holder  atomic.Pointer[string]
-
-	// Of the goroutine of Run.
-	seen    record    // as last read
-	changed time.Time // when seen changed last, by our own clock
-	reached bool      // the cluster answered once
 }
 
 // New returns a candidate for the Lease with that namespace and name in the
 // cluster of cfg. The cluster is not asked.
 func New(cfg *rest.Config, namespace, name string, opts *Options) (*Elector, error) {
-	client, err := kube.New(cfg, &kube.Options{FieldManager: "millwright-leader"})
-	if err != nil {
-		return nil, err
+	if cfg == nil {
+		return nil, fmt.Errorf("leader: new %q: no configuration of a cluster was given: %w", namespace+"/"+name, ErrInvalid)
 	}
-	return newElector(&leaseLock{client: client, namespace: namespace, name: name}, namespace, name, opts)
+	cfg = rest.CopyConfig(cfg)
+	if cfg.UserAgent == "" {
+		cfg.UserAgent = "millwright-leader"
+	}
+	client, err := coordination.NewForConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("leader: new %q: %w: %w", namespace+"/"+name, err, ErrInvalid)
+	}
+	return newElector(func(identity string) resourcelock.Interface {
+		return &resourcelock.LeaseLock{
+			LeaseMeta:  metav1.ObjectMeta{Namespace: namespace, Name: name},
+			Client:     client,
+			LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
+		}
+	}, namespace, name, opts)
 }
 
-func newElector(l lock, namespace, name string, opts *Options) (*Elector, error) {
-	e := &Elector{lock: l, subject: namespace + "/" + name}
+func newElector(lock func(identity string) resourcelock.Interface, namespace, name string, opts *Options) (*Elector, error) {
+	e := &Elector{subject: namespace + "/" + name}
 	if opts != nil {
 		e.opts = *opts
 	}
@@ -88,14 +104,9 @@ func newElector(l lock, namespace, name string, opts *Options) (*Elector, error)
 		if err != nil {
 			host = "host"
 		}
-		o.Identity = host + "-" + strings.ToLower(rand.Text()[:10])
+		o.Identity = host
 	}
-	var f errs.Faults
-	for what, value := range map[string]string{"namespace": namespace, "name": name} {
-		if problems := validation.IsDNS1123Subdomain(value); len(problems) > 0 {
-			f.Addf("%s %q: %s", what, value, strings.Join(problems, ", "))
-		}
-	}
+	o.Identity += "_" + strings.ToLower(rand.Text()[:10])
 	if o.Duration == 0 {
 		o.Duration = 15 * time.Second
 	}
@@ -106,12 +117,20 @@ func newElector(l lock, namespace, name string, opts *Options) (*Elector, error)
 	if o.Retry == 0 {
 		o.Retry = o.Renew / 5
 	}
+	var f errs.Faults
+	for _, part := range [][2]string{{"namespace", namespace}, {"name", name}} {
+		if problems := validation.IsDNS1123Subdomain(part[1]); len(problems) > 0 {
+			f.Addf("%s %q: %s", part[0], part[1], strings.Join(problems, ", "))
+		}
+	}
 	f.Check(o.Duration >= time.Second && o.Duration <= 24*time.Hour, "duration is %v, want 1s to 24h", o.Duration)
 	f.Check(o.Renew > 0 && o.Renew < o.Duration, "renew is %v, want less than the duration of %v", o.Renew, o.Duration)
-	f.Check(o.Retry > 0 && o.Retry < o.Renew, "retry is %v, want less than the renew time of %v", o.Retry, o.Renew)
+	f.Check(o.Retry > 0 && float64(o.Retry)*leaderelection.JitterFactor < float64(o.Renew),
+		"retry is %v, want less than the renew time of %v by a factor of %v", o.Retry, o.Renew, leaderelection.JitterFactor)
 	if err := f.Err(fmt.Sprintf("leader: new %q", e.subject)); err != nil {
 		return nil, err
 	}
+	e.lock = &watchedLock{Interface: lock(o.Identity), report: e.report}
 	return e, nil
 }
 
@@ -131,8 +150,9 @@ func (e *Elector) Leading() bool { return e.leading.Load() }
 
 type termKey struct{}
 
-// Term is the number of the leadership of which lead got ctx: each new leader has
-// a greater one. It is 0 for another context.
+// Term is the number of the leadership of which lead got ctx: whoever leads after
+// another has a greater one, as long as nobody deletes the Lease. It is 0 for
+// another context.
 func Term(ctx context.Context) int64 {
 	term, _ := ctx.Value(termKey{}).(int64)
 	return term
@@ -141,9 +161,10 @@ func Term(ctx context.Context) int64 {
 // Run stands for election until ctx ends, and calls lead whenever this process
 // leads. The context of lead ends when the Lease is lost, with ErrLost as its
 // cause, or when ctx ends; lead then has the difference between Duration and
-// Renew to return. After a loss Run stands again. When lead returns by itself,
-// Run gives the Lease back and returns what lead returned. When ctx ends Run
-// gives the Lease back and returns nil.
+// Renew to return, and after ctx as long as it needs: the Lease is kept until it
+// has. After a loss Run stands again. When lead returns by itself, Run gives the
+// Lease back and returns what lead returned. When ctx ends Run gives the Lease
+// back and returns nil, or the error of lead if it is another than that of ctx.
 //
 // A cluster that refuses the very first question, as for a right that is missing,
 // ends Run with the error. Later errors are told to OnError and tried again.
@@ -152,162 +173,79 @@ func (e *Elector) Run(ctx context.Context, lead func(ctx context.Context) error)
 		return fmt.Errorf("leader: run %q: it runs already: %w", e.subject, ErrConflict)
 	}
 	defer e.running.Store(false)
-	for {
-		started, err := e.acquire(ctx)
-		if err != nil {
-			return err
-		}
-		if started.IsZero() {
-			return nil // ctx ended
-		}
-		done, err := e.serve(ctx, started, lead)
-		if done {
-			return err
-		}
-	}
-}
-
-// acquire waits until this process holds the Lease and returns when it asked for
-// it, or the zero time when ctx ended.
-func (e *Elector) acquire(ctx context.Context) (time.Time, error) {
 	for ctx.Err() == nil {
-		started := time.Now()
-		held, err := e.try(ctx)
+		done, err := e.stand(ctx, lead)
 		switch {
-		case held:
-			return started, nil
-		case err != nil && ctx.Err() == nil:
-			if !e.reached && refused(err) {
-				return time.Time{}, fmt.Errorf("leader: run %q: %w", e.subject, err)
-			}
-			e.report(err)
+		case err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()):
+			return nil
+		case done || err != nil:
+			return err
 		}
-		sleep(ctx, e.jittered())
 	}
-	return time.Time{}, nil
+	return nil
 }
 
-// refused reports whether asking again will not help.
-func refused(err error) bool {
-	return errors.Is(err, kube.ErrForbidden) || errors.Is(err, kube.ErrUnauthorized) ||
-		errors.Is(err, kube.ErrInvalid) || errors.Is(err, kube.ErrNotFound) || errors.Is(err, kube.ErrUnsupported)
-}
-
-// serve runs lead and keeps the Lease meanwhile. It reports whether Run is done.
-func (e *Elector) serve(ctx context.Context, renewed time.Time, lead func(context.Context) error) (bool, error) {
-	leadCtx, cancel := context.WithCancelCause(context.WithValue(ctx, termKey{}, e.seen.term))
-	defer cancel(nil)
-	e.leading.Store(true)
-	defer e.leading.Store(false)
-	ended := make(chan error, 1)
-	go func() {
-		// A lead that ends its goroutine, as t.FailNow does, has ended too.
-		err := fmt.Errorf("leader: run %q: lead ended its goroutine: %w", e.subject, ErrInvalid)
-		defer func() { ended <- err }()
-		err = lead(leadCtx)
-	}()
-	timer := time.NewTimer(e.jittered())
-	defer timer.Stop()
-	asking := context.WithoutCancel(ctx) // a lead that winds up after ctx still leads
-	for {
-		select {
-		case err := <-ended:
-			e.release(asking)
-			if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-				err = nil
-			}
-			return true, err
-		case <-timer.C:
-		}
-		if started := time.Now(); e.renew(asking, renewed) {
-			renewed = started
-			timer.Reset(e.jittered())
-			continue
-		}
-		if left := e.opts.Renew - time.Since(renewed); left > 0 && e.seen.holder == e.opts.Identity {
-			timer.Reset(min(e.jittered(), left))
-			continue
-		}
-		e.leading.Store(false)
-		cancel(ErrLost)
-		<-ended // what it says is of a leadership that is over
-		return ctx.Err() != nil, nil
-	}
-}
-
-// renew asks once, and gives up when the leadership would be over.
-func (e *Elector) renew(ctx context.Context, renewed time.Time) bool {
-	ctx, cancel := context.WithDeadline(ctx, renewed.Add(e.opts.Renew))
-	defer cancel()
-	held, err := e.try(ctx)
+// stand is one candidacy, up to the end of the leadership that it leads to. It
+// reports whether lead returned by itself, or ctx ended.
+func (e *Elector) stand(ctx context.Context, lead func(context.Context) error) (bool, error) {
+	// The election outlives ctx until lead has returned: only then may another
+	// process lead.
+	election, stop := context.WithCancel(klog.NewContext(context.WithoutCancel(ctx), klog.Logger{}))
+	defer stop()
+	s := &candidacy{stop: stop, ended: make(chan struct{})}
+	defer context.AfterFunc(ctx, s.withdraw)()
+	e.lock.begin(s)
+	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+		Lock: e.lock, LeaseDuration: e.opts.Duration, RenewDeadline: e.opts.Renew, RetryPeriod: e.opts.Retry,
+		ReleaseOnCancel: true, // which watchedLock puts off until lead has returned
+		Callbacks: leaderelection.LeaderCallbacks{
+			OnStartedLeading: func(term context.Context) { e.lead(ctx, term, s, lead) },
+			OnStoppedLeading: func() {},
+			OnNewLeader:      e.changed,
+		},
+	})
 	if err != nil {
-		e.report(err)
+		return true, fmt.Errorf("leader: run %q: %w: %w", e.subject, err, ErrInvalid)
 	}
-	return held
+	elector.Run(election)
+	if led := s.over(); led {
+		<-s.ended
+	}
+	if s.refused != nil {
+		return true, fmt.Errorf("leader: run %q: %w", e.subject, s.refused)
+	}
+	return s.returned, s.err
 }
 
-// try looks at the Lease and takes or renews it if that is due.
-func (e *Elector) try(ctx context.Context) (bool, error) {
-	now, err := e.lock.get(ctx)
-	absent := errors.Is(err, kube.ErrNotFound)
-	if err != nil && !absent {
-		return false, err
-	}
-	e.reached = e.reached || err == nil
-	if e.leading.Load() && (absent || now.holder != e.opts.Identity || now.term != e.seen.term) {
-		e.observe(record{holder: now.holder, term: max(now.term, e.seen.term), version: now.version})
-		e.seen.holder = "" // not ours, whoever it says: another process may have our name
-		return false, nil
-	}
-	if !absent && (now.version != e.seen.version || e.changed.IsZero()) {
-		e.observe(now)
-	}
-	free := absent || now.holder == "" || now.holder == e.opts.Identity || time.Since(e.changed) >= now.duration
-	if !free {
-		return false, nil
-	}
-	want := record{holder: e.opts.Identity, duration: e.opts.Duration, term: now.term, acquired: now.acquired}
-	if absent || now.holder != e.opts.Identity || !e.leading.Load() {
-		want.term, want.acquired = max(now.term, e.seen.term)+1, time.Now()
-	}
-	if absent {
-		now, err = e.lock.create(ctx, want)
-	} else {
-		want.version = now.version
-		now, err = e.lock.update(ctx, want)
-	}
-	if errors.Is(err, kube.ErrConflict) || errors.Is(err, kube.ErrExists) {
-		return false, nil // another was quicker: the next look shows who
-	}
-	if err != nil {
-		return false, err
-	}
-	e.reached = true
-	e.observe(now)
-	return true, nil
-}
-
-// observe notes a change of the Lease.
-func (e *Elector) observe(now record) {
-	if now.holder != e.seen.holder && now.holder != "" && now.holder != e.opts.Identity && e.opts.OnChange != nil {
-		e.opts.OnChange(now.holder)
-	}
-	e.seen, e.changed = now, time.Now()
-	e.holder.Store(&now.holder)
-}
-
-// release gives the Lease back, so that the next leader need not wait.
-func (e *Elector) release(ctx context.Context) {
-	e.leading.Store(false)
-	ctx, cancel := context.WithTimeout(ctx, e.opts.Renew)
-	defer cancel()
-	free := record{version: e.seen.version, duration: time.Second, term: e.seen.term, acquired: e.seen.acquired}
-	now, err := e.lock.update(ctx, free)
-	if err != nil {
-		e.report(err) // it runs out by itself
+// lead runs the caller's function for one leadership.
+func (e *Elector) lead(ctx, term context.Context, s *candidacy, lead func(context.Context) error) {
+	if !s.start() {
 		return
 	}
-	e.observe(now)
+	defer close(s.ended)
+	defer s.stop()
+	e.leading.Store(true)
+	defer e.leading.Store(false)
+	own, cancel := context.WithCancelCause(context.WithValue(ctx, termKey{}, e.lock.term()))
+	defer cancel(nil)
+	defer context.AfterFunc(term, func() {
+		e.leading.Store(false)
+		cancel(ErrLost)
+	})()
+	// A lead that ends its goroutine, as t.FailNow does, has ended too.
+	s.returned, s.err = true, fmt.Errorf("leader: run %q: lead ended its goroutine: %w", e.subject, ErrInvalid)
+	err := lead(own)
+	s.err = err
+	if errors.Is(context.Cause(own), ErrLost) {
+		s.returned, s.err = false, nil // what it says is of a leadership that is over
+	}
+}
+
+func (e *Elector) changed(identity string) {
+	e.holder.Store(&identity)
+	if identity != e.opts.Identity && e.opts.OnChange != nil {
+		e.opts.OnChange(identity)
+	}
 }
 
 func (e *Elector) report(err error) {
@@ -316,16 +254,55 @@ func (e *Elector) report(err error) {
 	}
 }
 
-// jittered is Retry and up to a fifth more, so that candidates do not ask in step.
-func (e *Elector) jittered() time.Duration {
-	return e.opts.Retry + time.Duration(mathrand.Int64N(int64(e.opts.Retry)/5+1))
+// candidacy is the state of one stand.
+type candidacy struct {
+	stop  context.CancelFunc
+	ended chan struct{} // closed when lead has returned
+
+	mu        sync.Mutex
+	leading   bool
+	withdrawn bool
+
+	returned bool // of lead, by itself; read after ended
+	err      error
+	refused  error // set before stop
 }
 
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
+// withdraw ends a candidacy that has not led to a leadership.
+func (s *candidacy) withdraw() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.leading {
+		s.withdrawn = true
+		s.stop()
+	}
+}
+
+// start turns the candidacy into a leadership, unless it was withdrawn.
+func (s *candidacy) start() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leading = !s.withdrawn
+	return s.leading
+}
+
+// over ends the candidacy and reports whether there was a leadership.
+func (s *candidacy) over() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.withdrawn = true
+	return s.leading
+}
+
+// leads reports whether lead has begun and not yet returned.
+func (s *candidacy) leads() bool {
+	s.mu.Lock()
+	leading := s.leading
+	s.mu.Unlock()
 	select {
-	case <-ctx.Done():
-	case <-timer.C:
+	case <-s.ended:
+		return false
+	default:
+		return leading
 	}
 }

@@ -2,104 +2,128 @@ package leader
 
 import (
 	"context"
-	"math"
-	"time"
+	"errors"
+	"fmt"
+	"sync"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 
 	"github.com/millwright-ml/millwright/k8s/internal/kube"
 )
 
-// record is what a Lease says.
-type record struct {
-	holder   string
-	duration time.Duration
-	term     int64 // how often the Lease changed hands
-	acquired time.Time
-	version  string
+// watchedLock is client-go's lock with three additions: it knows the term of the
+// leadership, tells errors, and does not give the Lease back while lead runs.
+type watchedLock struct {
+	resourcelock.Interface
+
+	report func(error)
+
+	mu      sync.Mutex
+	now     *candidacy
+	number  int64
+	reached bool // the cluster answered once
 }
 
-// lock is where the vote is kept. update fails with kube.ErrConflict when the
-// version is not the newest, and get with kube.ErrNotFound before create.
-type lock interface {
-	get(ctx context.Context) (record, error)
-	create(ctx context.Context, r record) (record, error)
-	update(ctx context.Context, r record) (record, error)
+var errLeading = errors.New("the leadership is not over")
+
+func (l *watchedLock) begin(s *candidacy) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.now = s
 }
 
-// leaseLock keeps it in a Lease, in the fields that client-go's leader election
-// uses, so that both can stand for the same one.
-type leaseLock struct {
-	client          *kube.Client
-	namespace, name string
+// term is the number of the leadership that was written last.
+func (l *watchedLock) term() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.number
 }
 
-func (l *leaseLock) get(ctx context.Context) (record, error) {
-	var lease coordinationv1.Lease
-	if err := l.client.Get(ctx, kube.Leases, l.namespace, l.name, &lease); err != nil {
-		return record{}, err
+// Get reads the Lease.
+func (l *watchedLock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	r, raw, err := l.Interface.Get(ctx)
+	if !apierrors.IsNotFound(err) {
+		l.answered(ctx, err)
 	}
-	return read(&lease), nil
+	if err == nil && r.HolderIdentity != "" && r.HolderIdentity != l.Identity() {
+		l.mu.Lock()
+		now := l.now
+		l.mu.Unlock()
+		if now.leads() {
+			now.stop() // another leads already: there is nothing to wait for
+		}
+	}
+	return r, raw, err
 }
 
-func (l *leaseLock) create(ctx context.Context, r record) (record, error) {
-	lease := &coordinationv1.Lease{
-		TypeMeta:   metav1.TypeMeta{APIVersion: kube.Leases.APIVersion(), Kind: kube.Leases.Kind},
-		ObjectMeta: metav1.ObjectMeta{Namespace: l.namespace, Name: l.name},
-		Spec:       spec(r),
+// Create makes the Lease.
+func (l *watchedLock) Create(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
+	err := l.Interface.Create(ctx, r)
+	if !apierrors.IsAlreadyExists(err) {
+		l.answered(ctx, err)
 	}
-	var made coordinationv1.Lease
-	if err := l.client.Create(ctx, kube.Leases, l.namespace, lease, &made, false); err != nil {
-		return record{}, err
-	}
-	return read(&made), nil
+	l.wrote(r, err)
+	return err
 }
 
-func (l *leaseLock) update(ctx context.Context, r record) (record, error) {
-	s := spec(r)
-	patch := map[string]any{
-		"metadata": map[string]any{"resourceVersion": r.version},
-		// Every field is named: one that is nil is removed.
-		"spec": map[string]any{
-			"holderIdentity": s.HolderIdentity, "leaseDurationSeconds": s.LeaseDurationSeconds,
-			"acquireTime": s.AcquireTime, "renewTime": s.RenewTime, "leaseTransitions": s.LeaseTransitions,
-		},
+// Update renews the Lease, or gives it back.
+func (l *watchedLock) Update(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
+	if r.HolderIdentity == "" {
+		l.mu.Lock()
+		now := l.now
+		l.mu.Unlock()
+		if now.leads() {
+			return errLeading // the Lease runs out by itself
+		}
 	}
-	var changed coordinationv1.Lease
-	if err := l.client.Merge(ctx, kube.Leases, l.namespace, l.name, patch, &changed); err != nil {
-		return record{}, err
+	err := l.Interface.Update(ctx, r)
+	if !apierrors.IsConflict(err) {
+		l.answered(ctx, err)
 	}
-	return read(&changed), nil
+	l.wrote(r, err)
+	return err
 }
 
-func spec(r record) coordinationv1.LeaseSpec {
-	seconds := int32(min(r.duration/time.Second, math.MaxInt32))
-	term := int32(min(r.term, math.MaxInt32))
-	acquired, renewed := metav1.NewMicroTime(r.acquired), metav1.NowMicro()
-	s := coordinationv1.LeaseSpec{
-		LeaseDurationSeconds: &seconds, LeaseTransitions: &term, AcquireTime: &acquired, RenewTime: &renewed,
+func (l *watchedLock) wrote(r resourcelock.LeaderElectionRecord, err error) {
+	if err != nil || r.HolderIdentity == "" {
+		return
 	}
-	if r.holder != "" {
-		s.HolderIdentity = &r.holder
-	}
-	return s
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.number = int64(r.LeaderTransitions) + 1
 }
 
-func read(lease *coordinationv1.Lease) record {
-	r := record{version: lease.ResourceVersion}
-	s := lease.Spec
-	if s.HolderIdentity != nil {
-		r.holder = *s.HolderIdentity
+// answered tells an error. One that asking again will not help ends the
+// candidacy, if the cluster never gave another answer.
+func (l *watchedLock) answered(ctx context.Context, err error) {
+	l.mu.Lock()
+	if err == nil {
+		l.reached = true
 	}
-	if s.LeaseDurationSeconds != nil {
-		r.duration = time.Duration(*s.LeaseDurationSeconds) * time.Second
+	first, now := !l.reached, l.now
+	l.mu.Unlock()
+	if err == nil || ctx.Err() != nil {
+		return
 	}
-	if s.LeaseTransitions != nil {
-		r.term = int64(*s.LeaseTransitions)
+	if kind := refusal(err); first && kind != nil {
+		now.refused = fmt.Errorf("the cluster refuses the Lease: %w: %w", err, kind)
+		now.withdraw()
+		return
 	}
-	if s.AcquireTime != nil {
-		r.acquired = s.AcquireTime.Time
+	l.report(err)
+}
+
+func refusal(err error) error {
+	switch {
+	case apierrors.IsForbidden(err):
+		return kube.ErrForbidden
+	case apierrors.IsUnauthorized(err):
+		return kube.ErrUnauthorized
+	case apierrors.IsNotFound(err):
+		return kube.ErrNotFound
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+		return kube.ErrInvalid
 	}
-	return r
+	return nil
 }

@@ -40,7 +40,7 @@ func ExampleManifests() {
 	//   verbs:
 	//   - create
 	//   - get
-	//   - patch
+	//   - update
 }
 
 func ExampleRights() {

@@ -158,7 +158,7 @@ var table = map[Feature][]grant{
 	Leader: {{group: "coordination.k8s.io", resource: "leases", verbs: map[string]string{
 		"create": "the first leader cannot be elected",
 		"get":    "no leader can be elected",
-		"patch":  "a leader cannot keep its Lease",
+		"update": "a leader cannot keep its Lease",
 	}}},
 	KueueCluster: {
 		{group: kueue, resource: "clusterqueues", cluster: true, verbs: readable("Plan does not see the quota behind a queue", "get", "list")},

@@ -41,7 +41,7 @@ func ExampleYAML() {
 	// metadata:
 	//   labels:
 	//     app.kubernetes.io/managed-by: millwright
-	//     millwright.io/tenant: team-a
+	//     millwright.dev/tenant: team-a
 	//   name: millwright
 	//   namespace: team-a
 	// spec:

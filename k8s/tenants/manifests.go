@@ -23,8 +23,8 @@ import (
 // The labels of what this package makes.
 const (
 	LabelManaged = "app.kubernetes.io/managed-by" // "millwright"
-	LabelTenant  = "millwright.io/tenant"         // the tenant's name
-	LabelTeam    = "millwright.io/team"           // who pays; on the namespace
+	LabelTenant  = "millwright.dev/tenant"        // the tenant's name
+	LabelTeam    = "millwright.dev/team"          // who pays; on the namespace
 )
 
 // JobAccount is the service account that a tenant's pods run as. It has no

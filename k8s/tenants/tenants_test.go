@@ -62,7 +62,7 @@ func TestValidateReportsEveryFault(t *testing.T) {
 	})
 	require.ErrorIs(t, err, tenants.ErrInvalid)
 	for _, part := range []string{
-		`name "Kube System"`, `team "a b"`, `label "/"`, "is set by PodSecurity", `label "millwright.io/tenant" is set by this package`, `label z "a b"`,
+		`name "Kube System"`, `team "a b"`, `label "/"`, "is set by PodSecurity", `label "millwright.dev/tenant" is set by this package`, `label z "a b"`,
 		`gpus "gpu" is no extended resource`, `gpus "nvidia.com/gpu" is -1`, "total cpu is -1", "total memory is -1", "total disk is -1",
 		"each cpu is 2, more than", "each memory is 2, more than", "each disk is 2, more than", "jobs is -1", `queue "q" has no cluster queue`,
 		`pod security "none"`, `from "*"`, `to "10.0.0.0" is no network`, "open network, and", `launcher "a_b"`, `launcher's namespace ""`, `feature "fly"`,
