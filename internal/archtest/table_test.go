@@ -123,7 +123,31 @@ var (
 	}
 	// What reads a kubeconfig file comes on top.
 	kubeconfig = slices.Concat(kubernetes, []string{"github.com/spf13/pflag"})
-	testify    = []string{"github.com/stretchr/testify", "go.yaml.in/yaml/v3"}
+	// client-go's leader election brings the generated clients along.
+	clientset = slices.Concat(kubernetes, []string{
+		"github.com/emicklei/go-restful/v3",
+		"github.com/go-openapi/jsonpointer",
+		"github.com/go-openapi/jsonreference",
+		"github.com/go-openapi/swag",
+		"github.com/go-openapi/swag/cmdutils",
+		"github.com/go-openapi/swag/conv",
+		"github.com/go-openapi/swag/fileutils",
+		"github.com/go-openapi/swag/jsonutils",
+		"github.com/go-openapi/swag/loading",
+		"github.com/go-openapi/swag/mangling",
+		"github.com/go-openapi/swag/netutils",
+		"github.com/go-openapi/swag/pools",
+		"github.com/go-openapi/swag/stringutils",
+		"github.com/go-openapi/swag/typeutils",
+		"github.com/go-openapi/swag/yamlutils",
+		"github.com/google/gnostic-models",
+		"github.com/google/uuid",
+		"github.com/pmezard/go-difflib",
+		"go.yaml.in/yaml/v3",
+		"google.golang.org/protobuf",
+		"gopkg.in/evanphx/json-patch.v4",
+	})
+	testify = []string{"github.com/stretchr/testify", "go.yaml.in/yaml/v3"}
 )
 
 // table is the import table of ARCHITECTURE.md. Do not change it to repair a
