@@ -229,7 +229,7 @@ var table = &archtest.Table{
 		"k8s/tenants": {
 			Own: []string{"train", "k8s/rbac", "k8s/internal/kube", "k8s/internal/plain"}, Link: kubernetes,
 		},
-		"k8s/leader": {Own: []string{"k8s/internal/kube"}, Link: kubernetes},
+		"k8s/leader": {Own: []string{"k8s/internal/kube"}, Link: clientset},
 
 		"serve/oip": {},
 		"serve":     {Own: []string{"serve/oip", "internal/httperr"}},
