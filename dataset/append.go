@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -59,7 +58,7 @@ type appender struct {
 	open    *fileJob // Takes row groups; nil between files.
 	cores   chan struct{}
 	scans   chan scanStep
-	spare   chan *bytes.Buffer // Of files that are stored.
+	spare   chan *pqfile.Space // Of files that are stored.
 	work    sync.WaitGroup
 	started bool
 
@@ -95,7 +94,7 @@ func newAppender(ctx context.Context, d *Dataset, schema *arrow.Schema, progress
 		scan:   scan.New(inner),
 		cores:  make(chan struct{}, runtime.GOMAXPROCS(0)),
 		scans:  make(chan scanStep, 1),
-		spare:  make(chan *bytes.Buffer, runtime.GOMAXPROCS(0)),
+		spare:  make(chan *pqfile.Space, runtime.GOMAXPROCS(0)),
 	}
 	w.ctx, w.cancel = context.WithCancel(ctx)
 	return w, nil
@@ -253,22 +252,17 @@ func (w *appender) scanAll(scans <-chan scanStep) {
 
 // store encodes a file, and stores it when its values are found to be good.
 func (w *appender) store(j *fileJob) error {
-	var file *pqfile.Writer
-	buf := &bytes.Buffer{}
+	space := &pqfile.Space{}
 	select {
-	case buf = <-w.spare:
+	case space = <-w.spare:
 	default:
 	}
-	defer func() {
-		if file != nil {
-			file.Abort()
-		}
-	}()
+	file, err := pqfile.NewWriter(w.schema, pqfile.WriteOptions{Bloom: w.bloom, Space: space})
+	if err != nil {
+		return err
+	}
 	for rec := range j.groups {
 		err := w.ctx.Err()
-		if err == nil && file == nil {
-			file, err = pqfile.NewWriter(w.schema, rec, pqfile.WriteOptions{Bloom: w.bloom, Buffer: buf})
-		}
 		if err == nil {
 			err = file.Write(rec)
 		}
@@ -278,11 +272,10 @@ func (w *appender) store(j *fileJob) error {
 		}
 	}
 	enc, err := file.Close()
-	file = nil
 	if err != nil {
 		return err
 	}
-	sum, tail := sha256.Sum256(enc.Body), sha256.Sum256(enc.Body[enc.Tail:])
+	sum, tail := enc.Sum, sha256.Sum256(enc.Body[enc.Tail:])
 	f := File{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(enc.Body))}
 	for _, n := range enc.Groups {
 		f.Rows += n
@@ -302,7 +295,7 @@ func (w *appender) store(j *fileJob) error {
 	}
 	if fresh {
 		select {
-		case w.spare <- buf:
+		case w.spare <- space:
 		default:
 		}
 	}

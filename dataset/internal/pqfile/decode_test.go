@@ -97,7 +97,7 @@ func appendValue(b array.Builder, v int64, r *rand.Rand) {
 }
 
 func encode(t testing.TB, rec arrow.RecordBatch, groupRows int64) pqfile.Encoded {
-	w, err := pqfile.NewWriter(rec.Schema(), rec, pqfile.WriteOptions{})
+	w, err := pqfile.NewWriter(rec.Schema(), pqfile.WriteOptions{})
 	require.NoError(t, err)
 	for from := int64(0); from < rec.NumRows(); from += groupRows {
 		part := rec.NewSlice(from, min(from+groupRows, rec.NumRows()))

@@ -67,7 +67,7 @@ func write(t testing.TB, maxRows, maxBytes int64, mem memory.Allocator, batches 
 		groups = append(groups, rec.NumRows())
 		if w == nil {
 			var err error
-			if w, err = pqfile.NewWriter(schema, rec, pqfile.WriteOptions{}); err != nil {
+			if w, err = pqfile.NewWriter(schema, pqfile.WriteOptions{}); err != nil {
 				return err
 			}
 		}
@@ -131,7 +131,7 @@ func TestEncodingsSuitTheColumns(t *testing.T) {
 		encodings[c.PathInSchema().String()] = c.Encodings()
 	}
 	require.Contains(t, encodings["id"], parquet.Encodings.DeltaBinaryPacked)
-	require.Contains(t, encodings["day"], parquet.Encodings.RLEDict)
+	require.Contains(t, encodings["day"], parquet.Encodings.DeltaBinaryPacked)
 	require.Contains(t, encodings["city"], parquet.Encodings.RLEDict)
 	require.NotContains(t, encodings["name"], parquet.Encodings.RLEDict)
 	require.NotContains(t, encodings["x"], parquet.Encodings.RLEDict)
