@@ -18,6 +18,7 @@ import (
 	"github.com/millwright-ml/millwright/dataset/internal/arrowcross"
 	"github.com/millwright-ml/millwright/dataset/internal/pqfile"
 	"github.com/millwright-ml/millwright/dataset/internal/scan"
+	"github.com/millwright-ml/millwright/dataset/profile"
 )
 
 // layout is how rows are cut into files. It is part of the content's name: the
@@ -36,11 +37,12 @@ var standardLayout = layout{
 	fragments: pqfile.CutOptions{Mean: 1 << 15, Min: 1 << 13, Max: 1 << 17},
 }
 
-// appender turns records into stored files. Three things happen side by side:
-// the caller's goroutine cuts row groups, one goroutine scans their values, and
-// each file is encoded and stored on a goroutine of its own, as many at once as
-// there are cores. So about 2*GOMAXPROCS+3 row groups and GOMAXPROCS encoded
-// files are in memory.
+// appender turns records into stored files. The caller's goroutine cuts row
+// groups; each file is scanned, encoded and stored on a goroutine of its own, as
+// many at once as there are cores, and cores that no file has help with the
+// columns of one. So about 2*GOMAXPROCS+2 row groups and GOMAXPROCS encoded files
+// are in memory, with as many work spaces, which hold about two more columns of
+// a row group each.
 type appender struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -50,36 +52,37 @@ type appender struct {
 	chunks   *pqfile.Chunker
 	cutter   *pqfile.Cutter // nil for rows without a key.
 	bloom    []string
-	scan     *scan.Scanner
 	files    []draft // When finish has returned.
 	progress func(Progress)
 
-	jobs    []*fileJob
-	open    *fileJob // Takes row groups; nil between files.
-	cores   chan struct{}
-	scans   chan scanStep
-	spare   chan *pqfile.Space // Of files that are stored.
-	work    sync.WaitGroup
-	started bool
+	jobs  []*fileJob
+	open  *fileJob // Takes row groups; nil between files.
+	cores chan struct{}
+	spare chan *worker // Of files that are stored.
+	work  sync.WaitGroup
+	cut   int64 // Rows that were cut into row groups.
 
-	mu   sync.Mutex
-	err  error
-	done Progress
+	mu      sync.Mutex
+	err     error
+	done    Progress
+	merged  int // Jobs whose summary is in counted.
+	counted *profile.Table
+	rows    int64
+}
+
+// worker is what a core works with.
+type worker struct {
+	space pqfile.Space
+	texts profile.TextCounter
 }
 
 // fileJob is a file on its way.
 type fileJob struct {
-	groups  chan arrow18.RecordBatch
-	bytes   int64 // Arrow bytes of its row groups.
-	scanned chan struct{}
-	stats   string // When scanned is closed.
-	draft   draft
-}
-
-// scanStep is a row group to scan, or the end of a file.
-type scanStep struct {
-	rec arrow18.RecordBatch
-	end *fileJob
+	groups chan arrow18.RecordBatch
+	base   int64 // Rows before it.
+	bytes  int64 // Arrow bytes of its row groups.
+	draft  draft
+	scan   *scan.Scanner // When it is scanned to its end, until its summary is merged.
 }
 
 func newAppender(ctx context.Context, d *Dataset, schema *arrow.Schema, progress func(Progress)) (*appender, error) {
@@ -91,10 +94,8 @@ func newAppender(ctx context.Context, d *Dataset, schema *arrow.Schema, progress
 	w := &appender{
 		d: d, schema: inner, layout: l, progress: progress,
 		chunks: pqfile.NewChunker(inner, l.groupRows, l.groupBytes, d.catalog.mem),
-		scan:   scan.New(inner),
 		cores:  make(chan struct{}, runtime.GOMAXPROCS(0)),
-		scans:  make(chan scanStep, 1),
-		spare:  make(chan *pqfile.Space, runtime.GOMAXPROCS(0)),
+		spare:  make(chan *worker, runtime.GOMAXPROCS(0)),
 	}
 	w.ctx, w.cancel = context.WithCancel(ctx)
 	return w, nil
@@ -157,26 +158,13 @@ func (w *appender) group(rec arrow18.RecordBatch) error {
 	if err := w.ctx.Err(); err != nil {
 		return w.failure()
 	}
-	if !w.started {
-		w.started = true
-		scans := w.scans // wait forgets it, perhaps before the goroutine runs.
-		w.work.Go(func() { w.scanAll(scans) })
-	}
 	if w.open == nil {
-		if err := w.startFile(rec); err != nil {
+		if err := w.startFile(); err != nil {
 			return err
 		}
 	}
-	for range 2 {
-		rec.Retain() // For the scanner and for the encoder.
-	}
-	select {
-	case w.scans <- scanStep{rec: rec}:
-	case <-w.ctx.Done():
-		rec.Release()
-		rec.Release()
-		return w.failure()
-	}
+	rec.Retain()
+	w.cut += rec.NumRows()
 	select {
 	case w.open.groups <- rec:
 	case <-w.ctx.Done():
@@ -191,15 +179,17 @@ func (w *appender) group(rec arrow18.RecordBatch) error {
 }
 
 // startFile waits for a core.
-func (w *appender) startFile(arrow18.RecordBatch) error {
+func (w *appender) startFile() error {
 	select {
 	case w.cores <- struct{}{}:
 	case <-w.ctx.Done():
 		return w.failure()
 	}
-	j := &fileJob{groups: make(chan arrow18.RecordBatch, 1), scanned: make(chan struct{})}
+	j := &fileJob{groups: make(chan arrow18.RecordBatch, 1), base: w.cut}
 	w.open = j
+	w.mu.Lock()
 	w.jobs = append(w.jobs, j)
+	w.mu.Unlock()
 	w.work.Go(func() {
 		defer func() { <-w.cores }()
 		if err := w.store(j); err != nil {
@@ -220,51 +210,21 @@ func (w *appender) endFile() {
 	}
 	w.open = nil
 	close(j.groups)
-	select {
-	case w.scans <- scanStep{end: j}:
-	case <-w.ctx.Done():
-	}
 }
 
-// scanAll scans the row groups in their order.
-func (w *appender) scanAll(scans <-chan scanStep) {
-	for s := range scans {
-		if s.end != nil {
-			var err error
-			if s.end.stats, err = w.scan.EndFile(); err != nil {
-				w.fail(err)
-				continue
-			}
-			close(s.end.scanned)
-			continue
-		}
-		if w.ctx.Err() == nil {
-			if faults := w.scan.Add(s.rec); len(faults) > 0 {
-				w.fail(&SchemaError{w.d.name, faults})
-			}
-			w.mu.Lock()
-			w.done.Rows = w.scan.Rows()
-			w.mu.Unlock()
-		}
-		s.rec.Release()
-	}
-}
-
-// store encodes a file, and stores it when its values are found to be good.
+// store scans and encodes a file, and stores it when its values are found to be
+// good.
 func (w *appender) store(j *fileJob) error {
-	space := &pqfile.Space{}
-	select {
-	case space = <-w.spare:
-	default:
-	}
-	file, err := pqfile.NewWriter(w.schema, pqfile.WriteOptions{Bloom: w.bloom, Space: space})
+	own := w.worker()
+	file, err := pqfile.NewWriter(w.schema, pqfile.WriteOptions{Bloom: w.bloom, Space: &own.space})
 	if err != nil {
 		return err
 	}
+	values := scan.New(w.schema, j.base)
 	for rec := range j.groups {
 		err := w.ctx.Err()
 		if err == nil {
-			err = file.Write(rec)
+			err = w.encode(file, values, own, rec)
 		}
 		rec.Release()
 		if err != nil {
@@ -275,6 +235,13 @@ func (w *appender) store(j *fileJob) error {
 	if err != nil {
 		return err
 	}
+	stats, err := values.EndFile()
+	if err != nil {
+		return err
+	}
+	if err := w.scanned(j, values); err != nil {
+		return err
+	}
 	sum, tail := enc.Sum, sha256.Sum256(enc.Body[enc.Tail:])
 	f := File{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(enc.Body))}
 	for _, n := range enc.Groups {
@@ -283,23 +250,15 @@ func (w *appender) store(j *fileJob) error {
 	if f.Path, err = w.d.freshPath(w.ctx, f.SHA256); err != nil {
 		return err
 	}
-	select {
-	case <-j.scanned:
-	case <-w.ctx.Done():
-		return w.ctx.Err()
-	}
 	stored := time.Now()
 	fresh, err := w.d.putFile(w.ctx, f, enc.Body)
 	if err != nil {
 		return err
 	}
 	if fresh {
-		select {
-		case w.spare <- space:
-		default:
-		}
+		w.giveBack(own)
 	}
-	j.draft = draft{File: f, stats: j.stats, written: stored, tags: map[string]string{
+	j.draft = draft{File: f, stats: stats, written: stored, tags: map[string]string{
 		tagGroups: formatGroups(enc.Groups),
 		tagTail:   fmt.Sprintf("%d:%x", enc.Tail, tail),
 	}}
@@ -308,6 +267,98 @@ func (w *appender) store(j *fileJob) error {
 	w.done.Files++
 	w.done.Bytes += f.Size
 	return nil
+}
+
+// encode scans and encodes a row group, on all cores that have nothing to do.
+func (w *appender) encode(file *pqfile.Writer, values *scan.Scanner, own *worker, rec arrow18.RecordBatch) error {
+	workers := []*worker{own}
+	spaces := []*pqfile.Space{&own.space}
+	for len(workers) < int(rec.NumCols()) && rec.NumRows() >= alone && w.helper() {
+		h := w.worker()
+		workers, spaces = append(workers, h), append(spaces, &h.space)
+	}
+	defer func() {
+		for _, h := range workers[1:] {
+			w.giveBack(h)
+			<-w.cores
+		}
+	}()
+	err := file.Write(rec, spaces, func(by, column int, a arrow18.Array) error {
+		if len(values.Check(column, a)) > 0 {
+			return errFaults
+		}
+		values.Count(column, a, &workers[by].texts)
+		return nil
+	})
+	if errors.Is(err, errFaults) {
+		var all []string
+		for i, a := range rec.Columns() {
+			all = append(all, values.Check(i, a)...)
+		}
+		return &SchemaError{w.d.name, all}
+	}
+	values.End(rec.NumRows())
+	return err
+}
+
+// alone is how many rows of a row group one core encodes before another could
+// be of help.
+const alone = 4096
+
+// errFaults stands for the faults of a column.
+var errFaults = errors.New("the values do not fit")
+
+// helper takes a core that no file has.
+func (w *appender) helper() bool {
+	select {
+	case w.cores <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (w *appender) worker() *worker {
+	select {
+	case own := <-w.spare:
+		return own
+	default:
+		return &worker{}
+	}
+}
+
+func (w *appender) giveBack(own *worker) {
+	select {
+	case w.spare <- own:
+	default:
+	}
+}
+
+// scanned merges the summaries of the files, in their order.
+func (w *appender) scanned(j *fileJob, values *scan.Scanner) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	j.scan = values
+	for ; w.merged < len(w.jobs) && w.jobs[w.merged].scan != nil; w.merged++ {
+		next := w.jobs[w.merged]
+		w.rows += next.scan.Rows()
+		if w.counted == nil {
+			w.counted = next.scan.Profile()
+		} else if err := w.counted.Merge(next.scan.Profile()); err != nil {
+			return err
+		}
+		next.scan = nil
+	}
+	w.done.Rows += values.Rows()
+	return nil
+}
+
+// summary is the profile of all rows.
+func (w *appender) summary() *profile.Table {
+	if w.counted == nil {
+		return scan.New(w.schema, 0).Profile()
+	}
+	return w.counted
 }
 
 // fail keeps the first error and stops everything. What is wrong with the rows
@@ -352,14 +403,6 @@ func (w *appender) wait() {
 	if w.open != nil {
 		close(w.open.groups)
 		w.open = nil
-	}
-	if w.scans != nil {
-		close(w.scans)
-		if !w.started {
-			for range w.scans {
-			}
-		}
-		w.scans = nil
 	}
 	w.work.Wait()
 }

@@ -118,8 +118,8 @@ func (m *rowMerge) store(ctx context.Context, out *rewrite, order int64, fill fu
 		}
 		out.adds = append(out.adds, d)
 	}
-	out.rows += w.scan.Rows()
-	return out.counted.Merge(w.scan.Profile())
+	out.rows += w.rows
+	return out.counted.Merge(w.summary())
 }
 
 // again writes one of our files anew, with the changes, in its place.

@@ -127,18 +127,18 @@ func (b *Branch) write(ctx context.Context, tip *snapshot, rr array.RecordReader
 	}
 	rec, err := recordOf(w)
 	if err == nil {
-		err = g.finish(w.scan.Profile(), rec)
+		err = g.finish(w.summary(), rec)
 	}
 	return w.files, rec, err
 }
 
 // recordOf is the commit record of what an appender wrote.
 func recordOf(w *appender) (*record, error) {
-	counted, err := json.Marshal(w.scan.Profile())
+	counted, err := json.Marshal(w.summary())
 	if err != nil {
 		return nil, err
 	}
-	r := &record{Rows: w.scan.Rows(), Profile: counted}
+	r := &record{Rows: w.rows, Profile: counted}
 	for _, f := range w.files {
 		r.Files = append(r.Files, f.File)
 	}

@@ -133,12 +133,12 @@ func (b *Branch) mergeFiles(ctx context.Context, all *rewrite, part *Version, co
 	if err := w.finish(); err != nil {
 		return nil, err
 	}
-	if w.scan.Rows() != part.Rows {
-		return nil, fmt.Errorf("%d rows were read where the log promises %d: %w", w.scan.Rows(), part.Rows, ErrInvalid)
+	if w.rows != part.Rows {
+		return nil, fmt.Errorf("%d rows were read where the log promises %d: %w", w.rows, part.Rows, ErrInvalid)
 	}
 	for i := range w.files {
 		w.files[i].order = part.live[0].order + int64(i)
 	}
-	all.rows += w.scan.Rows()
-	return w.files, all.counted.Merge(w.scan.Profile())
+	all.rows += w.rows
+	return w.files, all.counted.Merge(w.summary())
 }

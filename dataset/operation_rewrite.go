@@ -225,8 +225,8 @@ func (b *Branch) writeRest(ctx context.Context, out *rewrite, part *Version, whe
 		d.order = part.live[0].order + int64(i)
 		out.adds = append(out.adds, d)
 	}
-	out.rows += w.scan.Rows()
-	return out.counted.Merge(w.scan.Profile())
+	out.rows += w.rows
+	return out.counted.Merge(w.summary())
 }
 
 // matching passes records on and refuses those that hold a row which does not

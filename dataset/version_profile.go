@@ -127,10 +127,10 @@ func (v *Version) count(ctx context.Context) (*profile.Table, error) {
 	for i := range columns {
 		columns[i] = i
 	}
-	s := scan.New(inner)
+	s, texts := scan.New(inner, 0), &profile.TextCounter{}
 	for rr.Next() {
 		rec := arrowcross.Record18(rr.Record(), inner, columns)
-		s.Add(rec) // What other writers allowed themselves is no fault here.
+		s.Add(rec, texts) // What other writers allowed themselves is no fault here.
 		rec.Release()
 	}
 	if err := rr.Err(); err != nil {

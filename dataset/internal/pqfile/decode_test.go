@@ -101,7 +101,7 @@ func encode(t testing.TB, rec arrow.RecordBatch, groupRows int64) pqfile.Encoded
 	require.NoError(t, err)
 	for from := int64(0); from < rec.NumRows(); from += groupRows {
 		part := rec.NewSlice(from, min(from+groupRows, rec.NumRows()))
-		require.NoError(t, w.Write(part))
+		require.NoError(t, w.Write(part, nil, nil))
 		part.Release()
 	}
 	enc, err := w.Close()

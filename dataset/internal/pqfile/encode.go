@@ -15,9 +15,9 @@ import (
 // library, whose chunks are then moved into the file.
 
 // column writes the chunks of one top-level column, whose leaves are given.
-func (w *Writer) column(f arrow.Field, a arrow.Array, leaves []*schema.Column, bloom bool) ([]*chunkMeta, error) {
+func (s *Space) column(f arrow.Field, a arrow.Array, leaves []*schema.Column, bloom bool) ([]*chunkMeta, error) {
 	if len(leaves) == 1 {
-		c := w.space.begin(leaves[0])
+		c := s.begin(leaves[0])
 		ok, err := c.column(a, f.Nullable, bloom)
 		if err != nil {
 			return nil, err
@@ -25,9 +25,9 @@ func (w *Writer) column(f arrow.Field, a arrow.Array, leaves []*schema.Column, b
 		if ok {
 			return []*chunkMeta{c.end()}, nil
 		}
-		w.space.file = c.out[:c.start]
+		s.file = c.out[:c.start]
 	}
-	return w.space.foreign(f, a, leaves)
+	return s.foreign(f, a, leaves)
 }
 
 // column writes a column that is one leaf, false when it cannot.

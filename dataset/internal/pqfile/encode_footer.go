@@ -228,4 +228,3 @@ func (w *thriftWriter) chunk(c *chunkMeta) {
 	}
 	w.end()
 }
-

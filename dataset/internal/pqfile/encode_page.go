@@ -29,7 +29,8 @@ const (
 // its memory is made once. The zero value is ready. What a writer returned is
 // valid until the next one starts.
 type Space struct {
-	file []byte // The file.
+	file  []byte // The file.
+	aside *Space // Holds columns of the file until their turn.
 
 	zstd  *zstd.Encoder
 	try   []byte
@@ -49,7 +50,7 @@ type Space struct {
 	sampler *sampler
 	levels  [2]levelWriter
 	joined  []byte // Levels and values, where both are not in one place.
-	packed    []byte // The values of a page, where they are not as they lie in Arrow.
+	packed  []byte // The values of a page, where they are not as they lie in Arrow.
 }
 
 // compress appends the compressed src to dst.

@@ -71,7 +71,7 @@ func write(t testing.TB, maxRows, maxBytes int64, mem memory.Allocator, batches 
 				return err
 			}
 		}
-		return w.Write(rec)
+		return w.Write(rec, nil, nil)
 	}
 	c := pqfile.NewChunker(schema, maxRows, maxBytes, mem)
 	for _, b := range batches {

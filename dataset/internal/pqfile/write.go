@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"hash"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
@@ -87,13 +89,18 @@ func NewWriter(sch *arrow.Schema, opts WriteOptions) (w *Writer, err error) {
 		w.bloom = append(w.bloom, slices.Contains(opts.Bloom, f.Name))
 	}
 	w.space.file = append(w.space.file[:0], magic...)
-	w.hash.Write(w.space.file)
-	w.hashed = len(w.space.file)
+	w.hashNew()
 	return w, nil
 }
 
-// Write adds rec as one row group.
-func (w *Writer) Write(rec arrow.RecordBatch) error {
+// Look sees each column before it is encoded, on the goroutine that encodes it;
+// by is the place of that goroutine's space. An error ends the writing.
+type Look func(by, column int, a arrow.Array) error
+
+// Write adds rec as one row group. Its columns are encoded side by side, on as
+// many goroutines as there are spaces; none means the writer's alone. The bytes
+// do not depend on that. look may be nil.
+func (w *Writer) Write(rec arrow.RecordBatch, spaces []*Space, look Look) error {
 	if w.broken != nil {
 		return w.broken
 	}
@@ -102,14 +109,12 @@ func (w *Writer) Write(rec arrow.RecordBatch) error {
 			return fmt.Errorf("%d columns for a schema of %d", rec.NumCols(), len(w.leaves))
 		}
 		g := groupMeta{rows: rec.NumRows()}
-		for i, leaves := range w.leaves {
-			chunks, err := w.column(w.schema.Field(i), rec.Column(i), leaves, w.bloom[i])
-			if err != nil {
-				return fmt.Errorf("column %q: %w", w.schema.Field(i).Name, err)
-			}
-			g.chunks = append(g.chunks, chunks...)
-			w.hash.Write(w.space.file[w.hashed:]) // While it is in the cache.
-			w.hashed = len(w.space.file)
+		columns, err := w.columns(rec, spaces, look)
+		if err != nil {
+			return err
+		}
+		for _, c := range columns {
+			g.chunks = append(g.chunks, c.chunks...)
 		}
 		w.digest(g.chunks)
 		w.rows += rec.NumRows()
@@ -117,6 +122,76 @@ func (w *Writer) Write(rec arrow.RecordBatch) error {
 		return nil
 	})
 	return w.broken
+}
+
+// column is an encoded column.
+type column struct {
+	chunks []*chunkMeta
+	space  *Space // Whose file holds them.
+	err    error
+}
+
+// columns encodes the columns of a row group.
+func (w *Writer) columns(rec arrow.RecordBatch, spaces []*Space, look Look) ([]column, error) {
+	columns := make([]column, rec.NumCols())
+	encode := func(by int, space *Space, i int) (err error) {
+		name := w.schema.Field(i).Name
+		if look != nil {
+			if err := look(by, i, rec.Column(i)); err != nil {
+				return fmt.Errorf("column %q: %w", name, err)
+			}
+		}
+		columns[i].space = space
+		columns[i].chunks, err = space.column(w.schema.Field(i), rec.Column(i), w.leaves[i], w.bloom[i])
+		if err != nil {
+			return fmt.Errorf("column %q: %w", name, err)
+		}
+		return nil
+	}
+	if len(spaces) < 2 {
+		for i := range columns {
+			if err := encode(0, w.space, i); err != nil {
+				return nil, err
+			}
+			w.hashNew() // While it is in the cache.
+		}
+		return columns, nil
+	}
+	// The space of the writer holds the file, so its goroutine takes another.
+	var next atomic.Int64
+	var work sync.WaitGroup
+	run := func(by int, space *Space) {
+		space.file = space.file[:0]
+		for i := int(next.Add(1)) - 1; i < len(columns); i = int(next.Add(1)) - 1 {
+			columns[i].err = Guard("write", func() error { return encode(by, space, i) })
+		}
+	}
+	if w.space.aside == nil {
+		w.space.aside = &Space{}
+	}
+	for by, space := range spaces[1:] {
+		work.Go(func() { run(by+1, space) })
+	}
+	run(0, w.space.aside)
+	work.Wait()
+	for _, c := range columns {
+		if c.err != nil {
+			return nil, c.err
+		}
+		for _, chunk := range c.chunks {
+			body := c.space.file[chunk.at : chunk.at+chunk.size]
+			chunk.at = int64(len(w.space.file))
+			w.space.file = append(w.space.file, body...)
+			w.hashNew()
+		}
+	}
+	return columns, nil
+}
+
+// hashNew takes what is new of the file into its digest.
+func (w *Writer) hashNew() {
+	w.hash.Write(w.space.file[w.hashed:])
+	w.hashed = len(w.space.file)
 }
 
 // digest takes the digests of the chunks of a row group.
@@ -157,7 +232,7 @@ func (w *Writer) Close() (enc Encoded, err error) {
 	out = appendIndexes(out, w.groups)
 	out = appendFooter(out, w.sch, leaves, w.rows, w.groups, [][2]string{{sumsKey, base64.RawStdEncoding.EncodeToString(w.sums)}})
 	w.space.file = out
-	w.hash.Write(out[w.hashed:])
+	w.hashNew()
 	w.hash.Sum(enc.Sum[:0])
 	enc.Body = out
 	return enc, nil

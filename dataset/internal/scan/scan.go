@@ -19,13 +19,12 @@ import (
 // log of a wide table stays small.
 const indexedColumns = 32
 
-// Scanner sees the record batches of one append, in order.
+// Scanner sees the record batches of one file, in order. Different columns may
+// be looked at by different goroutines.
 type Scanner struct {
-	schema  *arrow.Schema
 	columns []column
-	rows    int64 // Of the append so far.
-	file    int64 // Rows of the file so far.
-	texts   profile.TextCounter
+	base    int64 // Rows before the file.
+	rows    int64 // Of the file so far.
 }
 
 type column struct {
@@ -42,9 +41,9 @@ type bounds interface {
 	json() (lo, hi json.RawMessage)
 }
 
-// New scans batches of the schema.
-func New(schema *arrow.Schema) *Scanner {
-	s := &Scanner{schema: schema}
+// New scans a file of the schema that starts with row base of an append.
+func New(schema *arrow.Schema, base int64) *Scanner {
+	s := &Scanner{base: base}
 	indexed := 0
 	for _, f := range schema.Fields() {
 		c := column{name: f.Name, field: f}
@@ -63,20 +62,34 @@ func New(schema *arrow.Schema) *Scanner {
 
 // Add scans one batch and returns what is wrong with its values, every column
 // once. A batch with faults must not be stored.
-func (s *Scanner) Add(rec arrow.RecordBatch) (faults []string) {
+func (s *Scanner) Add(rec arrow.RecordBatch, texts *profile.TextCounter) (faults []string) {
 	for i := range s.columns {
-		c, a := &s.columns[i], rec.Column(i)
-		if f := check(c.name, c.field, a, s.rows); len(f) > 0 {
+		if f := s.Check(i, rec.Column(i)); len(f) > 0 {
 			faults = append(faults, f...)
 			continue
 		}
-		c.nulls += int64(a.NullN())
-		c.add(a, &s.texts)
+		s.Count(i, rec.Column(i), texts)
 	}
-	s.rows += rec.NumRows()
-	s.file += rec.NumRows()
+	s.End(rec.NumRows())
 	return faults
 }
+
+// Check returns what is wrong with the values of a column in the next batch.
+func (s *Scanner) Check(column int, a arrow.Array) []string {
+	c := &s.columns[column]
+	return check(c.name, c.field, a, s.base+s.rows)
+}
+
+// Count takes the values of a column in the next batch into its summary. texts
+// is a work space.
+func (s *Scanner) Count(column int, a arrow.Array, texts *profile.TextCounter) {
+	c := &s.columns[column]
+	c.nulls += int64(a.NullN())
+	c.add(a, texts)
+}
+
+// End ends a batch of so many rows.
+func (s *Scanner) End(rows int64) { s.rows += rows }
 
 // Rows is the number of rows scanned.
 func (s *Scanner) Rows() int64 { return s.rows }
@@ -92,14 +105,14 @@ func (s *Scanner) Profile() *profile.Table {
 	return t
 }
 
-// EndFile returns add.stats for the rows since the last call.
+// EndFile returns add.stats.
 func (s *Scanner) EndFile() (string, error) {
 	stats := struct {
 		NumRecords int64                      `json:"numRecords"`
 		Min        map[string]json.RawMessage `json:"minValues"`
 		Max        map[string]json.RawMessage `json:"maxValues"`
 		Nulls      map[string]int64           `json:"nullCount"`
-	}{s.file, map[string]json.RawMessage{}, map[string]json.RawMessage{}, map[string]int64{}}
+	}{s.rows, map[string]json.RawMessage{}, map[string]json.RawMessage{}, map[string]int64{}}
 	for i := range s.columns {
 		c := &s.columns[i]
 		if c.bounds != nil {
@@ -112,9 +125,7 @@ func (s *Scanner) EndFile() (string, error) {
 				stats.Max[c.name] = hi
 			}
 		}
-		c.nulls = 0
 	}
-	s.file = 0
 	out, err := json.Marshal(stats)
 	return string(out), err
 }

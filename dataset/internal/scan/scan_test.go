@@ -14,6 +14,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/millwright-ml/millwright/dataset/internal/scan"
+	"github.com/millwright-ml/millwright/dataset/profile"
 )
 
 // column scans one column that is given as JSON and returns the statistics.
@@ -25,8 +26,8 @@ func column(t *testing.T, f arrow.Field, rows string) (lo, hi string, nulls int6
 
 func columnOf(t *testing.T, f arrow.Field, col arrow.Array) (lo, hi string, nulls int64) {
 	schema := arrow.NewSchema([]arrow.Field{f}, nil)
-	s := scan.New(schema)
-	require.Empty(t, s.Add(array.NewRecordBatch(schema, []arrow.Array{col}, int64(col.Len()))))
+	s := scan.New(schema, 0)
+	require.Empty(t, s.Add(array.NewRecordBatch(schema, []arrow.Array{col}, int64(col.Len())), &profile.TextCounter{}))
 	text, err := s.EndFile()
 	require.NoError(t, err)
 	var stats struct {
@@ -119,20 +120,21 @@ func TestLongTextIsCutOutwards(t *testing.T) {
 func TestStatisticsAreOfTheFileAndTheProfileOfAll(t *testing.T) {
 	t.Parallel()
 	schema := arrow.NewSchema([]arrow.Field{{Name: "c", Type: arrow.PrimitiveTypes.Int64, Nullable: true}}, nil)
-	s := scan.New(schema)
+	p := &profile.Table{}
 	for i, want := range []string{
 		`{"numRecords":2,"minValues":{"c":0},"maxValues":{"c":0},"nullCount":{"c":1}}`,
 		`{"numRecords":2,"minValues":{"c":1},"maxValues":{"c":1},"nullCount":{"c":1}}`,
 	} {
+		s := scan.New(schema, int64(2*i))
 		b := array.NewInt64Builder(memory.DefaultAllocator)
 		b.Append(int64(i))
 		b.AppendNull()
-		require.Empty(t, s.Add(array.NewRecordBatch(schema, []arrow.Array{b.NewArray()}, 2)))
+		require.Empty(t, s.Add(array.NewRecordBatch(schema, []arrow.Array{b.NewArray()}, 2), &profile.TextCounter{}))
 		got, err := s.EndFile()
 		require.NoError(t, err)
 		require.Equal(t, want, got)
+		require.NoError(t, p.Merge(s.Profile()))
 	}
-	p := s.Profile()
 	require.EqualValues(t, 4, p.Rows)
 	require.EqualValues(t, 2, p.Column("c").Nulls())
 	require.EqualValues(t, 0.5, p.Column("c").Mean())
@@ -149,8 +151,8 @@ func TestWideTablesHaveStatisticsOfTheFirstColumns(t *testing.T) {
 		cols = append(cols, b.NewArray())
 	}
 	schema := arrow.NewSchema(fields, nil)
-	s := scan.New(schema)
-	require.Empty(t, s.Add(array.NewRecordBatch(schema, cols, 1)))
+	s := scan.New(schema, 0)
+	require.Empty(t, s.Add(array.NewRecordBatch(schema, cols, 1), &profile.TextCounter{}))
 	got, err := s.EndFile()
 	require.NoError(t, err)
 	require.Contains(t, got, `"c31":31`)
@@ -172,7 +174,7 @@ func TestNestedFaults(t *testing.T) {
 		col, _, err := array.FromJSON(memory.DefaultAllocator, c.typ, strings.NewReader(c.rows))
 		require.NoError(t, err)
 		schema := arrow.NewSchema([]arrow.Field{{Name: "c", Type: c.typ, Nullable: true}}, nil)
-		faults := scan.New(schema).Add(array.NewRecordBatch(schema, []arrow.Array{col}, int64(col.Len())))
+		faults := scan.New(schema, 0).Add(array.NewRecordBatch(schema, []arrow.Array{col}, int64(col.Len())), &profile.TextCounter{})
 		if c.want == "" {
 			require.Empty(t, faults)
 			continue
