@@ -25,7 +25,13 @@ func (c *chunkEncoder) textValues(offsets []int32, data *memory.Buffer, text boo
 // bools writes truth values, which are bits.
 func (c *chunkEncoder) bools(a *array.Boolean, rows shape, valid []byte, off int) error {
 	n := a.Len()
-	bits, at := a.Data().Buffers()[1].Bytes(), a.Data().Offset()
+	at := a.Data().Offset()
+	var bits []byte
+	if buf := a.Data().Buffers()[1]; buf != nil && n > 0 {
+		bits = buf.Bytes()
+	} else {
+		at = 0
+	}
 	if valid != nil || at&7 != 0 {
 		bits, n = c.denseBits(bits, at, n, valid, off)
 		at = 0
