@@ -20,6 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millwright-ml/millwright/dataset/blob/dirblob"
 	"github.com/millwright-ml/millwright/train"
 	"github.com/millwright-ml/millwright/train/local"
 )
@@ -82,13 +83,35 @@ func play(role string, args []string) int {
 			fmt.Printf("line %d\n", i)
 		}
 		return 7
+	case "glutton": // takes all the memory there is
+		var kept [][]byte
+		for range 4096 {
+			b := make([]byte, 1<<20)
+			for i := 0; i < len(b); i += 512 {
+				b[i] = 1
+			}
+			kept = append(kept, b)
+		}
+		fmt.Println(len(kept))
+	case "flaky": // fifo: fails twice, after the fifo opened
+		fmt.Println("try", os.Getenv(train.EnvAttempt))
+		if os.Getenv(train.EnvAttempt) == "0" {
+			gate, err := os.Open(args[0])
+			if err != nil {
+				return 9
+			}
+			_, _ = io.Copy(io.Discard, gate)
+		}
+		if os.Getenv(train.EnvAttempt) != "2" {
+			return 143
+		}
 	case "launch", "submit": // dir, key, role, args...: what the killed and racing launchers do
 		l, err := local.Open(args[0], nil)
 		if err != nil {
 			fmt.Println(err)
 			return 9
 		}
-		job, err := l.Submit(context.Background(), once(spec(args[2], args[3:]...)), &train.SubmitOptions{Key: args[1]})
+		job, err := l.Submit(context.Background(), elsewhere(args[2], args[3:]...), &train.SubmitOptions{Key: args[1]})
 		if err != nil {
 			fmt.Println(err)
 			return 9
@@ -123,6 +146,14 @@ func spec(role string, args ...string) train.Spec {
 func once(s train.Spec) train.Spec {
 	s.Retry.Infra = -1
 	return s
+}
+
+// elsewhere is what other processes submit.
+func elsewhere(role string, args ...string) train.Spec {
+	if role == "flaky" {
+		return spec(role, args...)
+	}
+	return once(spec(role, args...))
 }
 
 func open(t *testing.T, dir string) *local.Launcher {
@@ -185,6 +216,14 @@ func requireGone(t *testing.T, pid int) {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		return err != nil || strings.Contains(string(stat), ") Z ")
 	}, 10*time.Second, 5*time.Millisecond, "process %d is still there", pid)
+}
+
+func newStore(t *testing.T) *dirblob.Store {
+	t.Helper()
+	store, err := dirblob.Open(t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = store.Close() })
+	return store
 }
 
 func mkfifo(t *testing.T) string {
