@@ -177,6 +177,7 @@ var table = &archtest.Table{
 		"dataset/ingest": {
 			Own: []string{"dataset/internal/arrowcross", "dataset/internal/ipccheck", "dataset/internal/pqfile"}, Link: arrow,
 		},
+		"dataset/datasettest": {Own: []string{"dataset", "dataset/blob", "dataset/filter"}, Link: slices.Concat(arrow, testify)},
 		"dataset/arrow18": {Own: []string{"dataset", "dataset/internal/arrowcross"}, Link: arrow},
 		"dataset/iceberg": {Own: []string{"dataset", "dataset/blob"}, Link: arrow},
 		"dataset/loader":  {Own: []string{"dataset", "dataset/filter"}, Link: arrow},
