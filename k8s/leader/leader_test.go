@@ -27,7 +27,7 @@ type replicas struct {
 	past []string
 	// overlap accepts two leaders for a while.
 	overlap bool
-	wait sync.WaitGroup
+	wait    sync.WaitGroup
 }
 
 func (r *replicas) start(ctx context.Context, name string) *leader.Elector {

@@ -109,8 +109,8 @@ func (c *Client) Forget() {
 }
 
 func (c *Client) raw(ctx context.Context, path string, into any) error {
-	kind := Kind{Kind: "API", Resource: path, Cluster: true}
-	return c.do(ctx, c.rest.Get().AbsPath(path), "discover", kind, "", "", &jsonOnly{into})
+	kind := Kind{Kind: "path", Cluster: true}
+	return c.do(ctx, c.rest.Get().AbsPath(path), "discover", kind, "", path, &jsonOnly{into})
 }
 
 // jsonOnly keeps a type of the meta group from being taken for a typed object.
