@@ -23,7 +23,11 @@ var rivalScript []byte
 // oursName is our column in the table.
 const oursName = "ours"
 
-// parties are the columns of the table.
+// arrow15Name is a column with two figures: what the Parquet package of Arrow
+// v15, whose types our API speaks, makes of nullable columns.
+const arrow15Name = "arrow v15"
+
+// parties are those that measure everything they can.
 func parties() []string { return []string{oursName, "pyarrow", "deltalake", "polars", "duckdb"} }
 
 // bench is one run of the command.
@@ -46,6 +50,9 @@ func (b *bench) run(ctx context.Context) error {
 		if err := b.throughput(ctx, s); err != nil {
 			return err
 		}
+	}
+	if err := b.train(ctx); err != nil {
+		return err
 	}
 	if err := b.log(ctx); err != nil {
 		return err
@@ -70,6 +77,11 @@ func (b *bench) throughput(ctx context.Context, s shape) error {
 		return err
 	}
 	defer os.RemoveAll(filepath.Join(b.dir, s.name))
+	if s.name == "nullable" && b.arrow15 != "" {
+		if err := b.nullable(ctx, b.arrow15, p, size); err != nil {
+			return err
+		}
+	}
 	for _, m := range measures {
 		name := m + " " + s.name
 		if !b.wanted(name) {
@@ -174,16 +186,19 @@ func (b *bench) one(ctx context.Context, party, measure string, cores int, p pla
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"-c", "0-" + strconv.Itoa(cores-1)}
 	if party == oursName {
 		program, err := os.Executable()
 		if err != nil {
 			return nil, err
 		}
-		args = append(args, program, "-ours", measure, strconv.Itoa(b.repeats), string(text))
-	} else {
-		args = append(args, b.python, b.script, party, measure, strconv.Itoa(cores), strconv.Itoa(b.repeats), string(text))
+		return figuresOf(ctx, cores, program, "-ours", measure, strconv.Itoa(b.repeats), string(text))
 	}
+	return figuresOf(ctx, cores, b.python, b.script, party, measure, strconv.Itoa(cores), strconv.Itoa(b.repeats), string(text))
+}
+
+// figuresOf runs a program on so many cores and reads its figures.
+func figuresOf(ctx context.Context, cores int, program ...string) ([]figures, error) {
+	args := append([]string{"-c", "0-" + strconv.Itoa(cores-1)}, program...)
 	cmd := exec.CommandContext(ctx, "taskset", args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

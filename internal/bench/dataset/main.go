@@ -4,6 +4,7 @@
 //
 //	go run ./dataset -python venv/bin/python -s3 bin/versitygw
 //	go run ./dataset -only 'read features' -rows 1000000
+//	go build -o /tmp/arrow15 ./dataset/arrow15 && go run ./dataset -arrow15 /tmp/arrow15 -only nullable
 //
 // Every repetition is timed inside the process that does it, after one that
 // warms. On one core the processor's time counts, so that other work on the
@@ -26,6 +27,7 @@ import (
 type config struct {
 	python  string
 	s3      string
+	arrow15 string
 	rows    int
 	commits int
 	repeats int
@@ -38,6 +40,7 @@ func main() {
 	var c config
 	flag.StringVar(&c.python, "python", "", "Python with the rivals (scripts/realtools.sh engines); without it only ours is measured")
 	flag.StringVar(&c.s3, "s3", "", "program `versitygw`, the S3 server; without it S3 is left out")
+	flag.StringVar(&c.arrow15, "arrow15", "", "program of ./dataset/arrow15, built; without it Arrow v15 is left out")
 	flag.IntVar(&c.rows, "rows", 4_000_000, "rows of the table of features; the other tables have a share of them")
 	flag.IntVar(&c.commits, "commits", 10_000, "versions of the long log")
 	flag.IntVar(&c.repeats, "repeats", 3, "repetitions of each measurement; the best counts")

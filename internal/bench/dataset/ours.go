@@ -115,6 +115,8 @@ func prepare(ctx context.Context, measure string, p plan) (run func() (int64, er
 		}, nil
 	case "commit":
 		return commits(ctx, p.Out)
+	case "epoch", "shuffle", "early", "late":
+		return training(ctx, measure, p)
 	}
 
 	reading := dataset.ReadOptions{}

@@ -53,10 +53,13 @@ func (l *line) ratio() (ratio float64, ok bool) {
 	return ratio, ok
 }
 
+// columns are the parties as the table shows them.
+func columns() []string { return append(parties(), arrow15Name) }
+
 func (r *results) print(to io.Writer) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(w, "measurement\tcores\t")
-	for _, party := range parties() {
+	for _, party := range columns() {
 		fmt.Fprintf(w, "%s\t", party)
 	}
 	fmt.Fprint(w, "unit\tto the best\t\n")
@@ -66,7 +69,7 @@ func (r *results) print(to io.Writer) error {
 			cores = fmt.Sprint(l.cores)
 		}
 		fmt.Fprintf(w, "%s\t%s\t", l.name, cores)
-		for _, party := range parties() {
+		for _, party := range columns() {
 			if v, ok := l.value[party]; ok {
 				fmt.Fprintf(w, "%.4g\t", v)
 			} else {
