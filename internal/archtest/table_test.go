@@ -199,9 +199,9 @@ var table = &archtest.Table{
 			Own: []string{"dataset/internal/arrowcross", "dataset/internal/ipccheck", "dataset/internal/pqfile"}, Link: arrow,
 		},
 		"dataset/datasettest": {Own: []string{"dataset", "dataset/blob", "dataset/filter"}, Link: slices.Concat(arrow, testify)},
-		"dataset/arrow18": {Own: []string{"dataset", "dataset/internal/arrowcross"}, Link: arrow},
-		"dataset/iceberg": {Own: []string{"dataset", "dataset/blob"}, Link: arrow},
-		"dataset/loader":  {Own: []string{"dataset", "dataset/filter"}, Link: arrow},
+		"dataset/arrow18":     {Own: []string{"dataset", "dataset/internal/arrowcross"}, Link: arrow},
+		"dataset/iceberg":     {Own: []string{"dataset", "dataset/blob"}, Link: arrow},
+		"dataset/loader":      {Own: []string{"dataset", "dataset/filter"}, Link: arrow},
 		"dataset/feed": {
 			Own:  []string{"dataset", "dataset/filter", "dataset/loader", "dataset/internal/wire", "internal/httperr"},
 			Link: arrow,
