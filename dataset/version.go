@@ -8,6 +8,7 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow"
 
+	"github.com/millwright-ml/millwright/dataset/filter"
 	"github.com/millwright-ml/millwright/dataset/internal/delta"
 )
 
@@ -80,6 +81,25 @@ type File struct {
 // Schema is the schema of the rows; nil for a version from Branch.Log that was
 // not loaded.
 func (v *Version) Schema() *arrow.Schema { return v.schema }
+
+// Statistics says what is known of the values of the columns in the file
+// v.Files[i], without reading it: bounds, which may be wider than the values, and
+// nulls. Columns of which nothing is known are left out. It is nil for a version
+// from Branch.Log that was not loaded.
+func (v *Version) Statistics(i int) map[string]filter.Stats {
+	if i < 0 || i >= len(v.live) || v.schema == nil {
+		return nil
+	}
+	f := v.live[i]
+	all := filter.ParseStats(f.stats)
+	out := map[string]filter.Stats{}
+	for _, column := range v.schema.Fields() {
+		if s := all.Column(column, f.own()); s.Min != nil || s.Max != nil || s.Nulls >= 0 {
+			out[column.Name] = s
+		}
+	}
+	return out
+}
 
 // Table says what another engine opens to read this version: the folder of the
 // table, relative to the catalog's store, and the number of its version.

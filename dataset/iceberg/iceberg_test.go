@@ -135,6 +135,61 @@ func TestExportNamesEveryFile(t *testing.T) {
 		require.Contains(t, string(entries), "s3://lake/datasets/churn/"+f.Path)
 	}
 	require.Equal(t, "1", string(get(t, store, path.Dir(key(url))+"/version-hint.text")))
+
+	// Of the first column the bounds are 0 and 9 in one file, and 0 and 4 in the
+	// other; of the others all values are null, which the counts say.
+	long := func(n byte) string { return "\x02\x10" + string([]byte{n, 0, 0, 0, 0, 0, 0, 0}) }
+	require.Equal(t, 2, strings.Count(string(entries), "\x02\x02"+long(0)+"\x00"), "one bound in a map")
+	require.Contains(t, string(entries), long(9))
+	require.Contains(t, string(entries), long(4))
+	require.Contains(t, header["avro.schema"], `"field-id":128`)
+}
+
+// Bounds are in the binary form of the specification.
+func TestExportSaysBounds(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	for name, c := range map[string]struct {
+		typ    arrow.DataType
+		json   string
+		lo, hi string
+	}{
+		"int":       {arrow.PrimitiveTypes.Int32, `[-2,5]`, "\xfe\xff\xff\xff", "\x05\x00\x00\x00"},
+		"short":     {arrow.PrimitiveTypes.Int8, `[-2,5]`, "\xfe\xff\xff\xff", "\x05\x00\x00\x00"},
+		"double":    {arrow.PrimitiveTypes.Float64, `[1.5,2]`, "\x00\x00\x00\x00\x00\x00\xf8\x3f", "\x00\x00\x00\x00\x00\x00\x00\x40"},
+		"float":     {arrow.PrimitiveTypes.Float32, `[1.5,2]`, "\x00\x00\xc0\x3f", "\x00\x00\x00\x40"},
+		"date":      {arrow.FixedWidthTypes.Date32, `["1970-01-02","1970-01-04"]`, "\x01\x00\x00\x00", "\x03\x00\x00\x00"},
+		"text":      {arrow.BinaryTypes.String, `["b","y"]`, "b", "y"},
+		"decimal":   {&arrow.Decimal128Type{Precision: 12, Scale: 2}, `["-1.28","3.00"]`, "\x80", "\x01\x2c"},
+		"timestamp": {arrow.FixedWidthTypes.Timestamp_us, `["1970-01-01 00:00:00.001","1970-01-01 00:00:00.002"]`, "\xe8\x03\x00\x00\x00\x00\x00\x00", "\xb8\x0b\x00\x00\x00\x00\x00\x00"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			column := arrow.NewSchema([]arrow.Field{{Name: "c", Type: c.typ, Nullable: true}}, nil)
+			values, _, err := array.FromJSON(memory.DefaultAllocator, c.typ, strings.NewReader(c.json))
+			require.NoError(t, err)
+			rec := array.NewRecord(column, []arrow.Array{values}, 2)
+			rr, err := array.NewRecordReader(column, []arrow.Record{rec})
+			require.NoError(t, err)
+			store := &blob.Mem{}
+			d, err := dataset.New(store, nil).Create(ctx, "t", column, nil)
+			require.NoError(t, err)
+			v, err := d.Append(ctx, rr, nil)
+			require.NoError(t, err)
+			_, err = iceberg.Export(ctx, store, "/lake", v, "x")
+			require.NoError(t, err)
+			at := string(rune(2*len(c.lo))) + c.lo + "\x00\x02\x02\x02" + string(rune(2*len(c.hi))) + c.hi + "\x00"
+			found := false
+			for info, err := range store.List(ctx, "t/_iceberg/") {
+				require.NoError(t, err)
+				if strings.HasSuffix(info.Name(), ".avro") {
+					_, _, plain := container(t, get(t, store, info.Name()))
+					found = found || strings.Contains(string(plain), at)
+				}
+			}
+			require.True(t, found)
+		})
+	}
 }
 
 // container unpacks an Avro container file of one block.

@@ -21,7 +21,17 @@ const (
 		`{"name":"file_format","type":"string","field-id":101},` +
 		`{"name":"partition","field-id":102,"type":{"type":"record","name":"r102","fields":[]}},` +
 		`{"name":"record_count","type":"long","field-id":103},` +
-		`{"name":"file_size_in_bytes","type":"long","field-id":104}]}}]}`
+		`{"name":"file_size_in_bytes","type":"long","field-id":104},` +
+		statsOpen + `"value_counts","field-id":109` + statsItems + `"k119_v120","fields":[{"name":"key","type":"int","field-id":119},{"name":"value","type":"long","field-id":120}` + statsClose + `,` +
+		statsOpen + `"null_value_counts","field-id":110` + statsItems + `"k121_v122","fields":[{"name":"key","type":"int","field-id":121},{"name":"value","type":"long","field-id":122}` + statsClose + `,` +
+		statsOpen + `"lower_bounds","field-id":125` + statsItems + `"k126_v127","fields":[{"name":"key","type":"int","field-id":126},{"name":"value","type":"bytes","field-id":127}` + statsClose + `,` +
+		statsOpen + `"upper_bounds","field-id":128` + statsItems + `"k129_v130","fields":[{"name":"key","type":"int","field-id":129},{"name":"value","type":"bytes","field-id":130}` + statsClose +
+		`]}}]}`
+
+	// Maps by field id, as the specification writes them.
+	statsOpen  = `{"name":`
+	statsItems = `,"default":null,"type":["null",{"type":"array","logicalType":"map","items":{"type":"record","name":`
+	statsClose = `]}}]}`
 
 	listSchema = `{"type":"record","name":"manifest_file","fields":[` +
 		`{"name":"manifest_path","type":"string","field-id":500},` +
@@ -80,6 +90,7 @@ func (e *export) manifest(t *table) ([]byte, error) {
 		w.text(fileFormat)
 		w.long(files[i].Rows)
 		w.long(files[i].Size)
+		w.stats(files[i].Rows, e.fileStats(t, i))
 	})
 }
 

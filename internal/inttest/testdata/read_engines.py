@@ -293,7 +293,11 @@ class PyIceberg:
         if where := read.get("where"):
             column, op, value = where
             text = f"'{value}'" if isinstance(value, str) else value
-            return table.scan(row_filter=f"{column} {op} {text}").to_arrow()
+            scan = table.scan(row_filter=f"{column} {op} {text}")
+            planned, there = len(list(scan.plan_files())), len(list(table.scan().plan_files()))
+            if planned >= there:
+                raise AssertionError(f"{planned} of {there} files are read: the bounds leave none out")
+            return scan.to_arrow()
         return table.scan().to_arrow()
 
 
