@@ -189,9 +189,9 @@ type VersionQuery struct {
 	Filter  string
 	OrderBy []string // default: the latest updated first, then by name, then the highest number first
 	Page    Page
-	// Brief asks for what lists show, which takes a fraction of the time: Files,
-	// Digest, Signature, Datasets, Metrics, Code, Golden, Key and Signed may be
-	// left out.
+	// Brief asks for what MLflow's lists show, which takes a fraction of the
+	// time: Name, Number, Created, Run, Source and User, and what may change but
+	// Signed. The rest may be left out.
 	Brief bool
 }
 

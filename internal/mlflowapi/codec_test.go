@@ -1,6 +1,7 @@
 package mlflowapi_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"net/url"
@@ -224,5 +225,31 @@ func BenchmarkDecodeLogMetric(b *testing.B) {
 		if err := mlflowapi.DecodeRequest(body, &m); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// The encoders of their own write what the tags of the fields say.
+func TestAppendRegistryAsItsFieldsAreTagged(t *testing.T) {
+	t.Parallel()
+	const odd = "a \"quoted\" \\ line\nž\u2028"
+	version := mlflowapi.ModelVersion{
+		Name: odd, Version: "3", CreationTimestamp: 1, LastUpdatedTimestamp: -2, UserID: odd, CurrentStage: "None", Description: odd, Source: "s3://b",
+		RunID: "r", Status: mlflowapi.VersionReady, StatusMessage: "m", Tags: []mlflowapi.KeyValue{{Key: "k", Value: odd}, {Key: "l"}},
+		RunLink: "http://x", Aliases: []string{"champion", "b"}, ModelID: "m-1",
+	}
+	for _, m := range []*mlflowapi.RegisteredModel{
+		{},
+		{
+			Name: odd, CreationTimestamp: 1 << 60, LastUpdatedTimestamp: 5, UserID: "u", Description: "d",
+			LatestVersions: []mlflowapi.ModelVersion{version, {}}, Tags: version.Tags, Aliases: []mlflowapi.RegisteredModelAlias{{Alias: "a", Version: "1"}, {}},
+		},
+	} {
+		want, err := json.Marshal(m)
+		require.NoError(t, err)
+		require.JSONEq(t, string(want), string(mlflowapi.Append(nil, m)))
+		answer := &mlflowapi.SearchRegisteredModelsResponse{RegisteredModels: []mlflowapi.RegisteredModel{*m}}
+		want, err = json.Marshal(answer)
+		require.NoError(t, err)
+		require.JSONEq(t, string(want), string(mlflowapi.Append(nil, answer)))
 	}
 }

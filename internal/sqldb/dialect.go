@@ -99,7 +99,7 @@ func (d Dialect) Like(expr, pattern string) (cond, arg string) {
 // ILike is Like without regard to the case of the letters A to Z; others are
 // compared as they are, since the databases do not agree about them.
 func (d Dialect) ILike(expr, pattern string) (cond, arg string) {
-	return d.Like("lower("+expr+")", lowerASCII(pattern))
+	return d.Like("lower("+expr+")", LowerASCII(pattern))
 }
 
 // scanPattern takes a pattern apart: wild is '%', '_', or 0 for the literal
@@ -116,6 +116,21 @@ func scanPattern(pattern string, part func(wild, c byte)) {
 			part(0, c)
 		}
 	}
+}
+
+// Literals are the texts between the '%' and '_' of a pattern, the first of which
+// is empty when the pattern begins with one of them.
+func Literals(pattern string) []string {
+	var out []string
+	var b []byte
+	scanPattern(pattern, func(wild, c byte) {
+		if wild == 0 {
+			b = append(b, c)
+			return
+		}
+		out, b = append(out, string(b)), b[:0]
+	})
+	return append(out, string(b))
 }
 
 func likePattern(pattern string) string {
@@ -153,9 +168,9 @@ func globPattern(pattern string) string {
 	return b.String()
 }
 
-// lowerASCII is what lower() does in SQLite, and in PostgreSQL on a column of
+// LowerASCII is what lower() does in SQLite, and in PostgreSQL on a column of
 // COLLATE "C".
-func lowerASCII(s string) string {
+func LowerASCII(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= 'A' && r <= 'Z' {
 			return r + ('a' - 'A')

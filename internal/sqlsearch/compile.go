@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/millwright-ml/millwright/internal/sqldb"
 	"github.com/millwright-ml/millwright/tracking/search"
@@ -17,6 +18,11 @@ type Fragment struct {
 
 // Frag makes a Fragment.
 func Frag(text string, args ...any) Fragment { return Fragment{text, args} }
+
+// with is f and then g.
+func (f Fragment) with(g Fragment) Fragment {
+	return Fragment{f.Text + g.Text, append(slices.Clip(f.Args), g.Args...)}
+}
 
 // Statement puts fragments together. The zero value is empty.
 type Statement struct {
@@ -59,9 +65,13 @@ type Pairs struct {
 // Schema describes what is searched: entries e of a table with the integer key
 // id.
 type Schema struct {
-	From  string // table with the alias e
-	Attrs map[string]Column
-	Pairs map[search.Entity]Pairs
+	From string // table with the alias e
+	// Narrow is an index that begins with the id and has most columns of the
+	// attributes, for SQLite to read instead of the rows when entries are looked
+	// up one by one. Empty: none.
+	Narrow string
+	Attrs  map[string]Column
+	Pairs  map[search.Entity]Pairs
 	// Special compiles clauses that are neither of attributes nor of pairs; id
 	// is the expression of the entry's row id. ok is false for the others.
 	Special func(d sqldb.Dialect, c *search.Clause, id string) (cond Fragment, ok bool)
@@ -124,12 +134,55 @@ func (c *compiler) clause(cl *search.Clause) Condition {
 		if col.Indexed && listed(cl) {
 			// Listed from the table again, under another alias.
 			table, column := strings.TrimSuffix(c.schema.From, " e"), "d"+strings.TrimPrefix(col.Expr, "e")
-			by := TextCondition(c.dialect, column, cl, false)
-			out.Rows = Fragment{"SELECT d.id AS id FROM " + table + " d WHERE " + by.Text, by.Args}
+			out.Rows = Frag("SELECT d.id AS id FROM " + table + " d WHERE ").with(indexed(c.dialect, column, cl))
 		}
 		return out
 	}
 	return c.pair(c.schema.Pairs[cl.Entity], cl)
+}
+
+// indexed compares a text with an index. The range of a pattern is spelled out:
+// SQLite finds it in the pattern, too, but then compiles the statement for each
+// pattern again.
+func indexed(d sqldb.Dialect, column string, cl *search.Clause) Fragment {
+	if cl.Op != search.Like {
+		return TextCondition(d, column, cl, false)
+	}
+	begin := sqldb.Literals(cl.Text)[0]
+	out := Frag(column+" >= ?", begin)
+	if end, ok := textAfter(begin); ok {
+		out = out.with(Frag(" AND "+column+" < ?", end))
+	}
+	if cl.Text == begin+"%" {
+		return out
+	}
+	return out.with(Frag(" AND ")).with(TextCondition(d, unindexed(d)+column, cl, false))
+}
+
+// unindexed is what keeps SQLite from looking for an index for an expression
+// that follows.
+func unindexed(d sqldb.Dialect) string {
+	if d == sqldb.SQLite {
+		return "+"
+	}
+	return ""
+}
+
+// textAfter is the least text above all that begin with s.
+func textAfter(s string) (string, bool) {
+	runes := []rune(s)
+	for i := len(runes) - 1; i >= 0; i-- {
+		switch next := runes[i] + 1; {
+		case next == 0xD800: // what follows is no character
+			runes[i] = 0xE000
+		case next > utf8.MaxRune:
+			continue
+		default:
+			runes[i] = next
+		}
+		return string(runes[:i+1]), true
+	}
+	return "", false
 }
 
 // listed reports whether an index on a text narrows the clause down.
@@ -165,10 +218,7 @@ func (c *compiler) pair(p Pairs, cl *search.Clause) Condition {
 	// Looked up by its entry a value is found by the primary key: the sign
 	// keeps SQLite from reading the index on values instead, whose range it
 	// takes for narrow.
-	sign := ""
-	if c.dialect == sqldb.SQLite {
-		sign = "+"
-	}
+	sign := unindexed(c.dialect)
 	exists := "EXISTS "
 	inner := compare(sign+"p.value", sign+"p.is_nan")
 	if cl.Op == search.IsNull {

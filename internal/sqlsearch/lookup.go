@@ -151,15 +151,28 @@ func (l *Lookup) lists() []Condition {
 // those of the list only, else it walks the stage.
 func (l *Lookup) query(ctx context.Context, n int, st stage, from []any, limit int, conds []Condition, source *Fragment) ([]Entry, error) {
 	cols := l.columns(st)
-	return l.entries(ctx, l.statement(st, cols, from, limit, conds, source), n, cols)
+	found, _, err := l.entries(ctx, l.statement(st, cols, from, limit, conds, source, nil), n, cols, false)
+	return found, err
 }
 
-func (l *Lookup) statement(st stage, cols []OrderColumn, from []any, limit int, conds []Condition, source *Fragment) *Statement {
+// walk reads entries of a stage, and tells which of them satisfy all conditions.
+func (l *Lookup) walk(ctx context.Context, n int, st stage, from []any, limit int) (found []Entry, good []bool, err error) {
+	cols := l.columns(st)
+	flag := new(Statement).Write("CASE WHEN 1 = 1")
+	for _, c := range l.conds {
+		flag.Write(" AND ").Add(c.On("e.id"))
+	}
+	test := flag.Write(" THEN 1 ELSE 0 END").Fragment()
+	return l.entries(ctx, l.statement(st, cols, from, limit, nil, nil, &test), n, cols, true)
+}
+
+// statement reads a stage. test, unless nil, is one more expression to read.
+func (l *Lookup) statement(st stage, cols []OrderColumn, from []any, limit int, conds []Condition, source, test *Fragment) *Statement {
 	s := new(Statement)
 	if source == nil && l.natural() && len(l.Groups) > 1 && len(l.Groups) <= MaxGroups {
 		// Each group comes sorted from the index; a list of groups would be
 		// read whole and sorted.
-		s.Write("SELECT ").Add(selectList(cols)).Write(" FROM (")
+		s.Write("SELECT ").Add(selectList(cols, test)).Write(" FROM (")
 		for i, g := range l.Groups {
 			if i > 0 {
 				s.Write(" UNION ALL ")
@@ -170,25 +183,28 @@ func (l *Lookup) statement(st stage, cols []OrderColumn, from []any, limit int, 
 		}
 		return s.Write(") e ORDER BY "+orderBy(cols)+" LIMIT ?", limit)
 	}
-	id := l.from(s, st, cols, source)
+	id := l.from(s, st, cols, source, test)
 	l.where(s, id, st, cols, from, conds, l.Groups)
 	return s.Write(" ORDER BY "+orderBy(cols)+" LIMIT ?", limit)
 }
 
-func selectList(cols []OrderColumn) Fragment {
+func selectList(cols []OrderColumn, test *Fragment) Fragment {
 	list := make([]string, 0, len(cols)+1)
 	list = append(list, "e.id")
 	for _, c := range cols {
 		list = append(list, c.Expr)
 	}
-	return Frag(strings.Join(list, ", "))
+	if test == nil {
+		return Frag(strings.Join(list, ", "))
+	}
+	return Fragment{strings.Join(append(list, test.Text), ", "), test.Args}
 }
 
 // from writes SELECT and FROM. CROSS JOIN keeps SQLite from another order of
 // the tables; PostgreSQL takes none from it. It returns the expression of the
 // row id that is known first.
-func (l *Lookup) from(s *Statement, st stage, cols []OrderColumn, source *Fragment) string {
-	s.Write("SELECT ").Add(selectList(cols)).Write(" FROM ")
+func (l *Lookup) from(s *Statement, st stage, cols []OrderColumn, source, test *Fragment) string {
+	s.Write("SELECT ").Add(selectList(cols, test)).Write(" FROM ")
 	id := "e.id"
 	if source != nil {
 		s.Write("(").Add(*source).Write(") s CROSS JOIN ")
@@ -205,6 +221,9 @@ func (l *Lookup) from(s *Statement, st stage, cols []OrderColumn, source *Fragme
 		}
 	}
 	s.Write(l.schema.From)
+	if source != nil && l.schema.Narrow != "" && l.dialect == sqldb.SQLite {
+		s.Write(" INDEXED BY " + l.schema.Narrow)
+	}
 	for _, key := range rest {
 		s.Add(key.Join)
 	}
@@ -251,15 +270,19 @@ func (l *Lookup) where(s *Statement, id string, st stage, cols []OrderColumn, fr
 	}
 }
 
-// entries runs a statement made by query.
-func (l *Lookup) entries(ctx context.Context, s *Statement, n int, cols []OrderColumn) ([]Entry, error) {
+// entries runs a statement of a stage; with tested it has a test, and good is
+// how it ended for each entry.
+func (l *Lookup) entries(ctx context.Context, s *Statement, n int, cols []OrderColumn, tested bool) (found []Entry, good []bool, err error) {
+	width := len(cols) + 1
+	if tested {
+		width++
+	}
 	for _, c := range cols {
 		if c.Kind == FloatValue {
-			return l.scanned(ctx, s, n, cols)
+			return l.scanned(ctx, s, n, cols, width)
 		}
 	}
-	var out []Entry
-	err := l.Tx.Grid(ctx, true, len(cols)+1, s.text.String(), s.args, func(row *sqldb.Cells) error {
+	err = l.Tx.Grid(ctx, true, width, s.text.String(), s.args, func(row *sqldb.Cells) error {
 		e := Entry{At: Place{Stage: n, Values: make([]any, len(cols))}}
 		e.ID, _ = row.Int()
 		for i, c := range cols {
@@ -269,22 +292,27 @@ func (l *Lookup) entries(ctx context.Context, s *Statement, n int, cols []OrderC
 				e.At.Values[i] = row.Text()
 			}
 		}
-		out = append(out, e)
+		found = append(found, e)
+		if tested {
+			yes, _ := row.Int()
+			good = append(good, yes == 1)
+		}
 		return nil
 	})
-	return out, err
+	return found, good, err
 }
 
 // scanned is entries for columns of floating numbers, value by value.
-func (l *Lookup) scanned(ctx context.Context, s *Statement, n int, cols []OrderColumn) ([]Entry, error) {
+func (l *Lookup) scanned(ctx context.Context, s *Statement, n int, cols []OrderColumn, width int) (found []Entry, good []bool, err error) {
 	rows, err := l.Tx.QueryBuilt(ctx, s.text.String(), s.args...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var out []Entry
-	into := make([]any, len(cols)+1)
+	into := make([]any, width)
 	err = drain(rows, func(rows *sql.Rows) error {
 		e := Entry{At: Place{Stage: n, Values: make([]any, len(cols))}}
+		var yes int
+		into[width-1] = &yes // which a column takes when there is no test
 		into[0] = &e.ID
 		for i, c := range cols {
 			switch c.Kind {
@@ -309,10 +337,10 @@ func (l *Lookup) scanned(ctx context.Context, s *Statement, n int, cols []OrderC
 				e.At.Values[i] = *v
 			}
 		}
-		out = append(out, e)
+		found, good = append(found, e), append(good, yes == 1)
 		return nil
 	})
-	return out, err
+	return found, good, err
 }
 
 // Statement is what reads the first entries of a stage, for tests that look at
@@ -324,7 +352,7 @@ func (l *Lookup) Statement(stage, limit int, listed []int64) Fragment {
 		list := Frag("SELECT value AS id FROM "+l.dialect.Each("x"), l.dialect.Ints(listed))
 		source = &list
 	}
-	return l.statement(st, l.columns(st), nil, limit, l.conds, source).Fragment()
+	return l.statement(st, l.columns(st), nil, limit, l.conds, source, nil).Fragment()
 }
 
 // Lists are what lists the entries of the conditions that have an index, for

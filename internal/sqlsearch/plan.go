@@ -47,17 +47,13 @@ func (l *Lookup) plan(ctx context.Context, n int, st stage, from []any, limit in
 	}
 	var out []Entry
 	walked, judged := 0, firstWalk
-	for size := max(firstWalk, 2*limit); ; size = min(2*size, longWalk) {
-		candidates, err := l.query(ctx, n, st, from, size, nil, nil)
+	for size := max(firstWalk, 2*limit); ; {
+		candidates, good, err := l.walk(ctx, n, st, from, size)
 		if err != nil {
 			return nil, err
 		}
-		good, err := l.satisfy(ctx, candidates)
-		if err != nil {
-			return nil, err
-		}
-		for _, c := range candidates {
-			if good[c.ID] {
+		for i, c := range candidates {
+			if good[i] {
 				if out = append(out, c); len(out) == limit {
 					return out, nil
 				}
@@ -69,6 +65,7 @@ func (l *Lookup) plan(ctx context.Context, n int, st stage, from []any, limit in
 		from = candidates[len(candidates)-1].At.Values
 		walked += len(candidates)
 		rest := min((limit-len(out))*walked/max(len(out), 1), longCount)
+		size = max(firstWalk, min(rest+rest/4, 2*size, longWalk))
 		if rest < 2*judged && (rest < longCount || judged == longCount) {
 			continue
 		}
@@ -84,33 +81,6 @@ func (l *Lookup) plan(ctx context.Context, n int, st stage, from []any, limit in
 			return append(out, more...), err
 		}
 	}
-}
-
-// satisfy returns those of the candidates that satisfy all conditions.
-func (l *Lookup) satisfy(ctx context.Context, candidates []Entry) (map[int64]bool, error) {
-	good := make(map[int64]bool, len(candidates))
-	if len(candidates) == 0 {
-		return good, nil
-	}
-	ids := make([]int64, len(candidates))
-	for i, c := range candidates {
-		ids[i] = c.ID
-	}
-	var s Statement
-	s.Write("SELECT e.id FROM "+l.schema.From+" WHERE "+l.dialect.In("e.id"), l.dialect.Ints(ids))
-	for _, c := range l.conds {
-		s.Write(" AND ").Add(c.On("e.id"))
-	}
-	rows, err := l.Tx.QueryBuilt(ctx, s.text.String(), s.args...)
-	if err != nil {
-		return nil, err
-	}
-	return good, drain(rows, func(rows *sql.Rows) error {
-		var id int64
-		err := rows.Scan(&id)
-		good[id] = true
-		return err
-	})
 }
 
 // shortList are the entries that satisfy some of the conditions.
@@ -133,7 +103,20 @@ func (l *Lookup) shortest(ctx context.Context, limit int) (shortList, error) {
 		}
 		counts[c.pos] = n
 	}
-	slices.SortStableFunc(lists, func(a, b Condition) int { return counts[a.pos] - counts[b.pos] })
+	slices.SortStableFunc(lists, func(a, b Condition) int {
+		if counts[a.pos] != counts[b.pos] {
+			return counts[a.pos] - counts[b.pos]
+		}
+		// Of a list in the order of the ids a part is enough once there are
+		// others, so it comes last.
+		switch {
+		case a.Sorted && !b.Sorted:
+			return 1
+		case b.Sorted && !a.Sorted:
+			return -1
+		}
+		return 0
+	})
 	if limit <= quickCount && counts[lists[0].pos] >= limit {
 		return out, nil
 	}
@@ -156,6 +139,13 @@ func (l *Lookup) shortest(ctx context.Context, limit int) (shortList, error) {
 	// narrow lists c and keeps of ids what is in it; false when it has most
 	// entries or more.
 	narrow := func(c Condition, most int) (bool, error) {
+		if len(used) > 0 {
+			if len(ids) == 0 {
+				used[c.pos] = true
+				return true, nil
+			}
+			c.Rows = between(c.Rows, ids[0], ids[len(ids)-1])
+		}
 		found, err := l.list(ctx, []Condition{c}, most)
 		if err != nil || len(found) >= most {
 			return false, err
@@ -214,6 +204,11 @@ func sortedLists(lists []Condition) []Condition {
 		}
 	}
 	return out
+}
+
+// between narrows a list of entries to those with ids from one to another.
+func between(rows Fragment, from, to int64) Fragment {
+	return Fragment{"SELECT r.id FROM (" + rows.Text + ") r WHERE r.id >= ? AND r.id <= ?", append(slices.Clip(rows.Args), from, to)}
 }
 
 // common returns what two sorted lists have in common.

@@ -2,7 +2,6 @@ package mlflow
 
 import (
 	"errors"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,10 +26,14 @@ func millis(t time.Time) int64 {
 
 // pairsOf returns tags as pairs ordered by key.
 func pairsOf(tags map[string]string) []mlflowapi.KeyValue {
-	var out []mlflowapi.KeyValue
-	for _, key := range slices.Sorted(maps.Keys(tags)) {
-		out = append(out, mlflowapi.KeyValue{Key: key, Value: tags[key]})
+	if len(tags) == 0 {
+		return nil
 	}
+	out := make([]mlflowapi.KeyValue, 0, len(tags))
+	for key, value := range tags {
+		out = append(out, mlflowapi.KeyValue{Key: key, Value: value})
+	}
+	slices.SortFunc(out, func(a, b mlflowapi.KeyValue) int { return strings.Compare(a.Key, b.Key) })
 	return out
 }
 
@@ -72,6 +75,9 @@ func wireModel(m *registry.Model) mlflowapi.RegisteredModel {
 	out := mlflowapi.RegisteredModel{
 		Name: m.Name, CreationTimestamp: millis(m.Created), LastUpdatedTimestamp: millis(m.Updated),
 		Description: m.Description, Tags: pairsOf(m.Tags),
+	}
+	if len(m.LatestVersions) > 0 {
+		out.LatestVersions = make([]mlflowapi.ModelVersion, 0, len(m.LatestVersions))
 	}
 	for _, v := range m.LatestVersions {
 		out.LatestVersions = append(out.LatestVersions, wireVersion(v))

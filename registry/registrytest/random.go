@@ -81,7 +81,7 @@ func (r *randomRun) step(ctx context.Context, s registry.Store, step int) (got, 
 	case 3:
 		q := registry.VersionQuery{
 			Name: pick("", name), View: registry.View(pick("", "deleted", "all")), Page: registry.Page{Max: limit},
-			Filter:  pick("", "version_number > 2", "tags.team = 'x'", "name LIKE 'f%' AND version_number <= 4", "run_id = 'run-1'", "tags.a IS NULL", "bad >"),
+			Filter:  pick("", "version_number > 2", "tags.team = 'x'", "name LIKE 'f%' AND version_number <= 4", "name LIKE '%rau%'", "name ILIKE '%HUR_'", "tags.team = 'x' AND name LIKE 'c%'", "run_id = 'run-1'", "tags.a IS NULL", "bad >"),
 			OrderBy: [][]string{nil, {"version_number DESC"}, {"name DESC", "version_number"}, {"creation_timestamp"}}[r.rng.IntN(4)],
 			Brief:   flag,
 		}
@@ -89,7 +89,7 @@ func (r *randomRun) step(ctx context.Context, s registry.Store, step int) (got, 
 	case 4:
 		q := registry.ModelQuery{
 			Name: pick("", "", name), View: registry.View(pick("", "deleted", "all")), Page: registry.Page{Max: limit},
-			Filter:  pick("", "name ILIKE 'FR%'", "tags.team = 'x'", "tags.`mlflow.prompt.is_prompt` != 'true'", "tags.team IS NOT NULL"),
+			Filter:  pick("", "name ILIKE 'FR%'", "name LIKE '%aud%'", "name ILIKE '%F_aud%'", "name LIKE '%ren%' AND tags.team = 'x'", "tags.team = 'x'", "tags.`mlflow.prompt.is_prompt` != 'true'", "tags.team IS NOT NULL"),
 			OrderBy: [][]string{nil, {"name DESC"}, {"last_updated_timestamp DESC"}}[r.rng.IntN(3)],
 			Latest:  flag,
 		}

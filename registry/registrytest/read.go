@@ -47,6 +47,7 @@ func brief(list []*registry.Version) {
 	for _, v := range list {
 		v.Files, v.Digest, v.Signature, v.Datasets, v.Metrics = nil, "", nil, nil, nil
 		v.Code, v.Golden, v.Key, v.Signed = registry.Code{}, "", "", nil
+		v.Framework, v.Flavor, v.License, v.LoggedModel = "", "", "", ""
 	}
 }
 

@@ -24,7 +24,8 @@ type grid struct {
 
 // lists are the statements that read what lists show.
 type lists struct {
-	models, modelTags, modelAliases       grid
+	models, modelTags                     grid
+	modelAliases, firstAliases            grid
 	versions, versionTags, versionAliases grid
 	latest                                grid
 }
@@ -40,12 +41,14 @@ func newLists(d sqldb.Dialect) lists {
 		models: grid{7, `SELECT m.id, m.name, m.created_us, m.updated_us, m.deleted_us, m.latest, m.description
 			FROM ` + d.Each("x") + ` JOIN mw_reg_models m ON m.id = x.value`},
 		modelTags: grid{3, `SELECT t.model_id, t.key, t.value FROM ` + d.Each("x") + ` JOIN mw_reg_model_tags t ON t.model_id = x.value`},
-		modelAliases: grid{4, `SELECT a.model_id, a.alias, a.number, a.moved_us FROM (
+		modelAliases: grid{4, `SELECT a.model_id, a.alias, a.number, a.moved_us
+			FROM ` + d.Each("x") + ` JOIN mw_reg_aliases a ON a.model_id = x.value LIMIT ?`},
+		firstAliases: grid{4, `SELECT a.model_id, a.alias, a.number, a.moved_us FROM (
 				SELECT model_id, alias, number, moved_us, ROW_NUMBER() OVER (PARTITION BY model_id ORDER BY alias) AS n
 				FROM mw_reg_aliases WHERE ` + d.In("model_id") + `) a
-			WHERE a.n <= ? ORDER BY a.model_id, a.alias`},
-		versions: grid{17, `SELECT v.id, v.name, v.number, v.created_us, v.updated_us, v.deleted_us, v.run, v.stage, v.status,
-			v.framework, v.flavor, v.license, v.logged_model, v.user_name, v.source, v.status_message, v.description
+			WHERE a.n <= ?`},
+		versions: grid{13, `SELECT v.id, v.name, v.number, v.created_us, v.updated_us, v.deleted_us, v.run, v.stage, v.status,
+			v.user_name, v.source, v.status_message, v.description
 			FROM ` + d.Each("x") + ` JOIN mw_reg_versions v ON v.id = x.value`},
 		versionTags: grid{3, `SELECT t.version_id, t.key, t.value FROM ` + d.Each("x") + ` JOIN mw_reg_version_tags t ON t.version_id = x.value`},
 		versionAliases: grid{2, `SELECT v.id, a.alias
@@ -101,16 +104,41 @@ func (s *Store) foundModels(ctx context.Context, tx *sqldb.Tx, entries []sqlsear
 	if err != nil {
 		return nil, 0, err
 	}
-	err = s.lists.modelAliases.each(ctx, tx, append(args, maxModelAliases), func(c *sqldb.Cells) error {
-		id, _ := c.Int()
-		alias := c.Text()
-		number, _ := c.Int()
-		moved, _ := c.Int()
-		m := &page[place[id]]
-		m.Aliases = append(m.Aliases, registry.Alias{Alias: alias, Number: int(number), Moved: fromMicros(moved)})
-		return nil
-	})
-	return page, size, err
+	return page, size, s.aliases(ctx, tx, ids, func(id int64) *registry.Model { return &page[place[id]] })
+}
+
+// aliases reads the first of each model's aliases.
+func (s *Store) aliases(ctx context.Context, tx *sqldb.Tx, ids []int64, of func(id int64) *registry.Model) error {
+	read := func(g grid, most int) (n int, err error) {
+		err = g.each(ctx, tx, []any{s.dialect.Ints(ids), most}, func(c *sqldb.Cells) error {
+			id, _ := c.Int()
+			alias := c.Text()
+			number, _ := c.Int()
+			moved, _ := c.Int()
+			m := of(id)
+			m.Aliases = append(m.Aliases, registry.Alias{Alias: alias, Number: int(number), Moved: fromMicros(moved)})
+			n++
+			return nil
+		})
+		return n, err
+	}
+	// As a rule all that there are are few. Only else it is worth to number them.
+	const few = 1000
+	n, err := read(s.lists.modelAliases, few)
+	many := n == few
+	for _, id := range ids {
+		many = many || len(of(id).Aliases) > maxModelAliases
+	}
+	if many && err == nil {
+		for _, id := range ids {
+			of(id).Aliases = nil
+		}
+		_, err = read(s.lists.firstAliases, maxModelAliases)
+	}
+	for _, id := range ids {
+		slices.SortFunc(of(id).Aliases, func(a, b registry.Alias) int { return strings.Compare(a.Alias, b.Alias) })
+	}
+	return err
 }
 
 // latestModels is foundModels with the latest versions of each.
@@ -184,7 +212,6 @@ func (s *Store) brief(ctx context.Context, tx *sqldb.Tx, entries []sqlsearch.Ent
 		v.Number, v.Created, v.Updated = int(number), fromMicros(created), fromMicros(updated)
 		v.Deleted, v.DeletedAt = deletedCell(c)
 		v.Run, v.Stage, v.Status = c.Text(), c.Text(), registry.Status(c.Text())
-		v.Framework, v.Flavor, v.License, v.LoggedModel = c.Text(), c.Text(), c.Text(), c.Text()
 		v.User, v.Source, v.StatusMessage, v.Description = c.Text(), c.Text(), c.Text(), c.Text()
 		size += len(v.Description) + 1000
 		return nil

@@ -61,6 +61,7 @@ func (s *Store) PurgeModel(ctx context.Context, name, by string) error {
 			`DELETE FROM mw_reg_version_tags WHERE version_id IN (SELECT id FROM mw_reg_versions WHERE model_id = ?)`,
 			`DELETE FROM mw_reg_versions WHERE model_id = ?`,
 			`DELETE FROM mw_reg_model_tags WHERE model_id = ?`,
+			`DELETE FROM mw_reg_grams WHERE model_id = ?`,
 			`DELETE FROM mw_reg_models WHERE id = ?`,
 		} {
 			if _, err := tx.ExecContext(ctx, text, m.id); err != nil {

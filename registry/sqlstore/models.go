@@ -32,6 +32,9 @@ func (s *Store) CreateModel(ctx context.Context, m registry.Model) (registry.Mod
 		}
 		tx.hooked = hooks > 0
 		tx.tellCreated(m)
+		if err := tx.index(ctx, id, m.Name); err != nil {
+			return err
+		}
 		return tx.tag(ctx, modelTags, id, m.Tags, nil)
 	})
 	if err != nil {
@@ -73,6 +76,13 @@ func (s *Store) UpdateModel(ctx context.Context, name string, u registry.ModelUp
 			if *u.Deleted {
 				kind = registry.KindDelete
 			}
+			gone := 0
+			if *u.Deleted {
+				gone = 1
+			}
+			if _, err := tx.ExecContext(ctx, `UPDATE mw_reg_versions SET gone = ? WHERE model_id = ?`, gone, m.id); err != nil {
+				return err
+			}
 			tx.append(m.id, &registry.Entry{Kind: kind, Time: u.Time, Name: name, By: u.By, Reason: u.Reason})
 		}
 		if renamed {
@@ -102,6 +112,12 @@ func (w *writing) rename(ctx context.Context, id int64, name string) error {
 	}
 	if err == nil {
 		_, err = w.ExecContext(ctx, `UPDATE mw_reg_versions SET name = ? WHERE model_id = ?`, name, id)
+	}
+	if err == nil {
+		_, err = w.ExecContext(ctx, `DELETE FROM mw_reg_grams WHERE model_id = ?`, id)
+	}
+	if err == nil {
+		err = w.index(ctx, id, name)
 	}
 	return err
 }

@@ -24,17 +24,16 @@ const (
 )
 
 // atOnce is how many entries are read by the next statement, when have of them
-// held so many bytes: few while their size is not known, since a version may
-// have thousands of files.
-func atOnce(have, bytes int) int {
+// held so many bytes: few while their size is not known.
+func atOnce(have, bytes, few int) int {
 	const (
-		few, many = 25, 250
-		goal      = 2 << 20
+		many = 250
+		goal = 2 << 20
 	)
 	if have == 0 {
 		return few
 	}
-	return max(few, min(many, goal/(bytes/have+1)))
+	return max(1, min(many, goal/(bytes/have+1)))
 }
 
 // query is a search of either kind.
@@ -43,12 +42,14 @@ type query struct {
 	grammar *search.Grammar
 	schema  func(ordered bool) *sqlsearch.Schema
 	base    []sqlsearch.Fragment
+	model   string // expression of the model's id
 
 	name    string
 	view    registry.View
 	filter  string
 	orderBy []string
 	page    registry.Page
+	few     int // to begin with: a version may have thousands of files
 }
 
 // SearchModels implements registry.Store.
@@ -59,20 +60,20 @@ func (s *Store) SearchModels(ctx context.Context, q registry.ModelQuery) ([]regi
 	}
 	return find(ctx, s, query{
 		kind: modelSearch, grammar: search.RegisteredModels(), schema: searchedModels,
-		name: q.Name, view: q.View, filter: q.Filter, orderBy: q.OrderBy, page: q.Page,
+		few: 100, model: "e.id", name: q.Name, view: q.View, filter: q.Filter, orderBy: q.OrderBy, page: q.Page,
 	}, read)
 }
 
 // SearchVersions implements registry.Store.
 func (s *Store) SearchVersions(ctx context.Context, q registry.VersionQuery) ([]*registry.Version, string, error) {
-	read := s.foundVersions
+	read, few := s.foundVersions, 25
 	if q.Brief {
-		read = s.briefVersions
+		read, few = s.briefVersions, 100
 	}
 	return find(ctx, s, query{
 		kind: versionSearch, grammar: search.ModelVersions(), schema: searchedVersions,
-		base: []sqlsearch.Fragment{sqlsearch.Frag("NOT EXISTS (SELECT 1 FROM mw_reg_models m WHERE m.id = e.model_id AND m.deleted_us IS NOT NULL)")},
-		name: q.Name, view: q.View, filter: q.Filter, orderBy: q.OrderBy, page: q.Page,
+		base: []sqlsearch.Fragment{sqlsearch.Frag("e.gone = 0")},
+		few:  few, model: "e.model_id", name: q.Name, view: q.View, filter: q.Filter, orderBy: q.OrderBy, page: q.Page,
 	}, read)
 }
 
@@ -101,7 +102,7 @@ func searchedVersions(ordered bool) *sqlsearch.Schema {
 		ties = ties[1:]
 	}
 	return &sqlsearch.Schema{
-		From: "mw_reg_versions e",
+		From: "mw_reg_versions e", Narrow: "mw_reg_versions_narrow",
 		Attrs: map[string]sqlsearch.Column{
 			"name":                   {Expr: "e.name", Indexed: true},
 			"version_number":         {Expr: "e.number", Number: true},
@@ -132,12 +133,6 @@ func promptCondition(table, owner string) func(sqldb.Dialect, *search.Clause, st
 	}
 }
 
-// noPrompts leaves prompts out.
-func noPrompts(schema *sqlsearch.Schema) sqlsearch.Fragment {
-	p := schema.Pairs[search.Tag]
-	return sqlsearch.Frag("NOT EXISTS (SELECT 1 FROM " + p.Table + " p WHERE p." + p.Owner + " = e.id AND p.key = '" + registry.PromptTag + "' AND p.value = 'true')")
-}
-
 func inView(v registry.View) []sqlsearch.Fragment {
 	switch v {
 	case registry.DeletedOnly:
@@ -166,7 +161,7 @@ func find[T any](ctx context.Context, s *Store, q query, read func(context.Conte
 	sum := sqlsearch.QuerySum(q.kind, q.name, string(q.view), q.filter, sqlsearch.ListPart(q.orderBy))
 	err = s.db.View(ctx, func(tx *sqldb.Tx) error {
 		page, next = nil, ""
-		l, none, from, err := q.lookup(tx, clauses, orders, sum)
+		l, none, from, err := q.lookup(ctx, tx, clauses, orders, sum)
 		if err != nil || none {
 			return err
 		}
@@ -175,7 +170,7 @@ func find[T any](ctx context.Context, s *Store, q query, read func(context.Conte
 			return err
 		}
 		for held := 0; len(page) < min(size, len(entries)) && held < maxPageBytes; {
-			part, n, err := read(ctx, tx, entries[len(page):min(len(page)+atOnce(len(page), held), size, len(entries))])
+			part, n, err := read(ctx, tx, entries[len(page):min(len(page)+atOnce(len(page), held, q.few), size, len(entries))])
 			if err != nil {
 				return err
 			}
@@ -194,7 +189,7 @@ func find[T any](ctx context.Context, s *Store, q query, read func(context.Conte
 
 // lookup compiles the query and reads its token. none is true when it selects
 // nothing, whatever there is.
-func (q *query) lookup(tx *sqldb.Tx, clauses []search.Clause, orders []search.Order, sum [8]byte) (l *sqlsearch.Lookup, none bool, from *sqlsearch.Place, err error) {
+func (q *query) lookup(ctx context.Context, tx *sqldb.Tx, clauses []search.Clause, orders []search.Order, sum [8]byte) (l *sqlsearch.Lookup, none bool, from *sqlsearch.Place, err error) {
 	schema := q.schema(len(orders) > 0)
 	l, none = sqlsearch.New(tx, schema, nil, clauses, orders)
 	l.Base = append(inView(q.view), q.base...)
@@ -206,8 +201,10 @@ func (q *query) lookup(tx *sqldb.Tx, clauses []search.Clause, orders []search.Or
 		l.Base = append(l.Base, sqlsearch.Frag("e.name = ?", q.name))
 	}
 	if !prompts {
-		l.Base = append(l.Base, noPrompts(schema))
+		l.Base = append(l.Base, sqlsearch.Frag("e.prompt = 0"))
 	}
-	from, err = sqlsearch.Open(q.kind, sum, q.page.Token, l.Fits)
+	if from, err = sqlsearch.Open(q.kind, sum, q.page.Token, l.Fits); err == nil {
+		err = narrow(ctx, tx, l, clauses, q.model)
+	}
 	return l, none, from, err
 }

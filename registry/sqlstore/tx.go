@@ -127,19 +127,20 @@ func (w *writing) lockActive(ctx context.Context, name string) (int64, error) {
 }
 
 // tagTable is a table of tags.
-type tagTable struct{ set, remove string }
+type tagTable struct{ set, remove, prompt string }
 
-func newTagTable(table, owner string) tagTable {
+func newTagTable(table, owner, owners string) tagTable {
 	return tagTable{
 		set: `INSERT INTO ` + table + ` (` + owner + `, key, value) VALUES (?, ?, ?)
 			ON CONFLICT (` + owner + `, key) DO UPDATE SET value = excluded.value`,
 		remove: `DELETE FROM ` + table + ` WHERE ` + owner + ` = ? AND key = ?`,
+		prompt: `UPDATE ` + owners + ` SET prompt = ? WHERE id = ?`,
 	}
 }
 
 var (
-	modelTags   = newTagTable("mw_reg_model_tags", "model_id")
-	versionTags = newTagTable("mw_reg_version_tags", "version_id")
+	modelTags   = newTagTable("mw_reg_model_tags", "model_id", "mw_reg_models")
+	versionTags = newTagTable("mw_reg_version_tags", "version_id", "mw_reg_versions")
 )
 
 // tag changes the tags of one model or version; ErrNotFound when there is none
@@ -163,5 +164,14 @@ func (w *writing) tag(ctx context.Context, t tagTable, id int64, set map[string]
 			return err
 		}
 	}
-	return nil
+	value, ok := set[registry.PromptTag]
+	if !ok && !slices.Contains(remove, registry.PromptTag) {
+		return nil
+	}
+	prompt := 0
+	if value == "true" {
+		prompt = 1
+	}
+	_, err := w.ExecContext(ctx, t.prompt, prompt, id)
+	return err
 }

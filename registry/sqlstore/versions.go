@@ -42,6 +42,11 @@ func (s *Store) CreateVersion(ctx context.Context, v *registry.Version, lease st
 		if deleted.Valid {
 			return registry.ErrNotFound
 		}
+		if latest == 0 && made == micros(v.Created) { // perhaps made just now
+			if err := tx.index(ctx, model, v.Name); err != nil {
+				return err
+			}
+		}
 		if v.Key != "" {
 			out, _, _, err = scanVersion(tx.QueryRowContext(ctx, s.texts.versionByKey, model, v.Key))
 			if err == nil && lease != "" {

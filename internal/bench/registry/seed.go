@@ -76,6 +76,7 @@ func fillOurs(ctx context.Context, tx *sql.Tx, c config) error {
 	versionTags := &rivals.Inserter{Tx: tx, Head: `INSERT INTO mw_reg_version_tags (version_id, key, value) VALUES `}
 	files := &rivals.Inserter{Tx: tx, Head: `INSERT INTO mw_reg_files (version_id, digest) VALUES `}
 	aliases := &rivals.Inserter{Tx: tx, Head: `INSERT INTO mw_reg_aliases (model_id, alias, number, moved_us) VALUES `}
+	grams := &rivals.Inserter{Tx: tx, Head: `INSERT INTO mw_reg_grams (gram, model_id) VALUES `}
 	for i := range c.models {
 		first, last := version(i, 1, c.versions), version(i, c.versions, c.versions)
 		models.Add(ctx, `(%d,'%s',%d,%d,%d,'')`, firstID+i, first.model, first.created*1000, last.created*1000, c.versions)
@@ -104,9 +105,16 @@ func fillOurs(ctx context.Context, tx *sql.Tx, c config) error {
 		}
 		first := version(i, 1, c.versions)
 		tags.Add(ctx, `(%d,'team','%s')`, firstID+i, first.team)
+		seen := map[string]bool{}
+		for k := range len(first.model) - 2 {
+			if gram := first.model[k : k+3]; !seen[gram] {
+				seen[gram] = true
+				grams.Add(ctx, `('%s',%d)`, gram, firstID+i)
+			}
+		}
 		aliases.Add(ctx, `(%d,'%s',%d,%d)`, firstID+i, champion, aliasAt(c.versions), first.created*1000)
 	}
-	for _, in := range []*rivals.Inserter{tags, versionTags, files, aliases} {
+	for _, in := range []*rivals.Inserter{tags, versionTags, files, aliases, grams} {
 		if err := in.Flush(ctx); err != nil {
 			return err
 		}
