@@ -11,7 +11,6 @@ LINT         := $(MILLWRIGHT_CACHE)/bin/golangci-lint-$(LINT_VERSION)
 # the time of all else and finds nothing of ours.
 RACE    := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race -gcflags='modernc.org/...=-race=false')
 # The packages whose own tests meet real components.
-REALTESTS := grep -rlE 'REQUIRE_REAL|MILLWRIGHT_PYTHON|pgtest\.' --include='*_test.go' --exclude-dir=.cache --exclude-dir=inttest . | xargs -n1 dirname | sort -u
 GOFILES := find . -name '*.go' -not -path './.cache/*'
 
 .PHONY: help test test-real kube-up bench rivals fuzz soak fmt vet lint clean
@@ -28,8 +27,7 @@ test: $(if $(wildcard $(LINT)),lint,vet) ## formatting, go vet, all tests with -
 
 test-real: ## the tests against real servers and foreign readers, which are built or fetched first
 	./scripts/realtools.sh
-	cd internal/inttest && REQUIRE_REAL=1 go test -count=1 -timeout 40m -v ./...
-	REQUIRE_REAL=1 MILLWRIGHT_PYTHON=$(MILLWRIGHT_CACHE)/venv/bin/python go test -count=1 -timeout 20m $$($(REALTESTS))
+	./scripts/testreal.sh
 
 kube-up: ## a real Kubernetes control plane with 4 fake nodes of 8 GPUs, Kueue, JobSet and Trainer, until Ctrl-C
 	./scripts/realtools.sh kube

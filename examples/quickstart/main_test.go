@@ -13,7 +13,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -148,58 +150,99 @@ func TestTheWholeLoop(t *testing.T) {
 	require.Contains(t, sentence, model)
 }
 
-// TestKilledAnywhere kills the loop at random moments and starts it again:
-// no start may fail, and the last one must end well. With REQUIRE_REAL=1 each
-// kill is followed by a run to the end.
+// TestKilledAnywhere kills the loop at random moments and starts it again, in four
+// folders beside each other, since a kill in an empty one meets other states: no
+// start may fail, and the last one must end well. With REQUIRE_REAL=1 each kill
+// is followed by a run to the end.
 func TestKilledAnywhere(t *testing.T) {
 	t.Parallel()
 	base := t.TempDir()
-	dir := filepath.Join(base, "killed-0")
 	begin := time.Now()
-	well(t, "-dir", dir)
+	well(t, "-dir", filepath.Join(base, "whole"))
 	whole := time.Since(begin)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("a whole run takes %v; seed %d", whole, seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	for i := range 20 {
-		if i%5 == 0 { // a kill in an empty folder meets other states
-			dir = filepath.Join(base, fmt.Sprint("killed-", i+1))
-		}
-		p := start(t, "-dir", dir)
-		after := time.Duration(random.Int64N(int64(whole)))
-		if os.Getenv("REQUIRE_REAL") == "" {
-			after /= 3 // most states are in the first third, and this ring is a quick one
-		}
-		timer := time.AfterFunc(after, func() { _ = p.Process.Kill() })
-		status := p.end(t)
-		timer.Stop()
-		require.Contains(t, []int{-1, 0}, status, "start %d, to be killed after %v, failed by itself:\n%s\n%s", i, after, &p.out, &p.err)
-		if os.Getenv("REQUIRE_REAL") != "" {
-			well(t, "-dir", dir)
-		}
+	for folder := range uint64(4) {
+		t.Run(fmt.Sprint(folder), func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(base, fmt.Sprint("killed-", folder))
+			random := rand.New(rand.NewPCG(seed, folder))
+			for i := range 5 {
+				killOnce(t, dir, i, time.Duration(random.Int64N(int64(whole))))
+			}
+			require.Contains(t, well(t, "-dir", dir), "bit for bit")
+		})
 	}
-	out := well(t, "-dir", dir)
-	require.Contains(t, out, "bit for bit")
 }
 
+// killOnce starts the loop and kills it some time after.
+func killOnce(t *testing.T, dir string, i int, after time.Duration) {
+	t.Helper()
+	ring3 := os.Getenv("REQUIRE_REAL") != ""
+	if !ring3 {
+		after /= 3 // most states are in the first third, and this ring is a quick one
+	}
+	p := start(t, "-dir", dir)
+	timer := time.AfterFunc(after, func() { _ = p.Process.Kill() })
+	status := p.end(t)
+	timer.Stop()
+	require.Contains(t, []int{-1, 0}, status, "start %d, to be killed after %v, failed by itself:\n%s\n%s", i, after, &p.out, &p.err)
+	if ring3 {
+		well(t, "-dir", dir)
+	}
+}
+
+// TestTrainerKilled kills the trainer each time that it is started: once is no
+// failure, the launcher takes it for one of the machine.
 func TestTrainerKilled(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "trainer")
 	p := start(t, "-dir", dir)
-	require.Eventually(t, func() bool {
-		out, err := exec.Command("pgrep", "-f", "quickstart train -dir "+dir).Output()
-		if err != nil {
-			return false
+	ended := make(chan struct{})
+	var killed sync.WaitGroup
+	killed.Go(func() {
+		for {
+			select {
+			case <-ended:
+				return
+			case <-time.After(time.Millisecond):
+				for _, pid := range trainers(dir) {
+					_ = syscall.Kill(pid, syscall.SIGKILL)
+				}
+			}
 		}
-		killed := false
-		for pid := range strings.FieldsSeq(string(out)) {
-			killed = exec.Command("kill", "-9", pid).Run() == nil || killed
-		}
-		return killed
-	}, 20*time.Second, time.Millisecond)
-	require.Equal(t, 1, p.end(t), "stdout:\n%s\nstderr:\n%s", &p.out, &p.err)
+	})
+	status := p.end(t)
+	close(ended)
+	killed.Wait()
+	require.Equal(t, 1, status, "stdout:\n%s\nstderr:\n%s", &p.out, &p.err)
 	require.Contains(t, p.err.String(), "killed")
 	require.Contains(t, p.err.String(), "nothing was registered")
+}
+
+// trainers are the processes that train in a folder. The trainer lives a second
+// or less, so they are looked for without starting a program where that can be.
+func trainers(dir string) (pids []int) {
+	const sought = "quickstart\x00train\x00-dir\x00"
+	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil || len(all) == 0 {
+		out, _ := exec.Command("pgrep", "-f", "quickstart train -dir "+dir).Output() // an error is that there is none
+		for text := range strings.FieldsSeq(string(out)) {
+			if pid, err := strconv.Atoi(text); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+		return pids
+	}
+	for _, path := range all {
+		line, err := os.ReadFile(path)
+		if err == nil && strings.Contains(string(line), sought+dir) {
+			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
 }
 
 func TestTrainerExits1(t *testing.T) {

@@ -51,6 +51,7 @@ func numbersOf(t *testing.T, v *dataset.Version) []int64 {
 // TestDatasetRace lets sixteen writers, each with a client of its own, make a
 // thousand commits to one table of a real S3 server.
 func TestDatasetRace(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, server *inttest.S3) {
 		ctx := t.Context()
 		url := "s3://" + server.NewBucket(t)
@@ -113,6 +114,7 @@ func TestDatasetRace(t *testing.T) {
 // TestDatasetRaceOfAllKinds lets appends, deletes and overwrites race while the
 // answers of a tenth of the writes are lost.
 func TestDatasetRaceOfAllKinds(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, server *inttest.S3) {
 		ctx := t.Context()
 		url := "s3://" + server.NewBucket(t)

@@ -70,9 +70,15 @@ func (m *MLflow) healthy(ctx context.Context) error {
 // beyond the address and the database.
 func StartMLflow(t testing.TB, backendURI string, args ...string) *MLflow {
 	t.Helper()
+	return StartMLflowWith(t, nil, backendURI, args...)
+}
+
+// StartMLflowWith starts upstream's server with more environment variables.
+func StartMLflowWith(t testing.TB, env []string, backendURI string, args ...string) *MLflow {
+	t.Helper()
 	program := filepath.Join(filepath.Dir(MLflowPython(t)), "mlflow")
 	// Its job runner would be eight more processes.
-	env := []string{"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false", "MLFLOW_DISABLE_TELEMETRY=true", "DO_NOT_TRACK=true"}
+	env = slices.Concat(env, []string{"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false", "MLFLOW_DISABLE_TELEMETRY=true", "DO_NOT_TRACK=true"})
 	return startMLflow(t, env, program, []string{"server", "--workers", "1"}, backendURI, args)
 }
 

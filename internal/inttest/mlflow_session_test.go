@@ -36,25 +36,39 @@ func TestMLflowSession(t *testing.T) {
 			return inttest.StartServerWith(t, env, "", "--artifacts-destination", "s3://"+s3.NewBucket(t)+"/mlflow")
 		}, []string{"--steps", "runs,models,wire,registry"}},
 	}
-	theirs := inttest.PlayScenario(t, inttest.StartMLflow(t, "").URL)
-	require.Greater(t, len(theirs.Steps), 1400)
-	check := newDifferences(allowed)
-	for _, s := range servers {
-		t.Run(s.name, func(t *testing.T) {
-			ours := inttest.PlayScenario(t, s.start(t).URL, s.args...)
-			check.compare(t, s.name, theirs.Only(ours), ours)
-		})
-	}
+	var theirs, theirFolder, ourFolder *inttest.Transcript
+	ours := make([]*inttest.Transcript, len(servers))
 	// Clients that write their files themselves, to a folder that they and the
 	// server share.
-	t.Run("folder", func(t *testing.T) {
-		play := func(start func(testing.TB, string, ...string) *inttest.MLflow) *inttest.Transcript {
-			root := "file://" + filepath.Join(t.TempDir(), "shared")
-			server := start(t, "", "--default-artifact-root", root, "--no-serve-artifacts")
-			return inttest.PlayScenario(t, server.URL, "--root", root, "--steps", "runs,models,registry")
+	folder := func(t *testing.T, start func(testing.TB, string, ...string) *inttest.MLflow) *inttest.Transcript {
+		t.Parallel()
+		root := "file://" + filepath.Join(t.TempDir(), "shared")
+		server := start(t, "", "--default-artifact-root", root, "--no-serve-artifacts")
+		return inttest.PlayScenario(t, server.URL, "--root", root, "--steps", "runs,models,registry")
+	}
+	t.Run("play", func(t *testing.T) {
+		t.Run("theirs", func(t *testing.T) {
+			t.Parallel()
+			theirs = inttest.PlayScenario(t, inttest.StartMLflow(t, "").URL)
+		})
+		for i, s := range servers {
+			t.Run(s.name, func(t *testing.T) {
+				t.Parallel()
+				ours[i] = inttest.PlayScenario(t, s.start(t).URL, s.args...)
+			})
 		}
-		check.compare(t, "folder", play(inttest.StartMLflow), play(inttest.StartServer))
+		t.Run("folder of theirs", func(t *testing.T) { theirFolder = folder(t, inttest.StartMLflow) })
+		t.Run("folder of ours", func(t *testing.T) { ourFolder = folder(t, inttest.StartServer) })
 	})
+	if t.Failed() {
+		return
+	}
+	require.Greater(t, len(theirs.Steps), 1400)
+	check := newDifferences(allowed)
+	for i, s := range servers {
+		t.Run(s.name, func(t *testing.T) { check.compare(t, s.name, theirs.Only(ours[i]), ours[i]) })
+	}
+	t.Run("folder", func(t *testing.T) { check.compare(t, "folder", theirFolder, ourFolder) })
 	check.stale(t)
 }
 

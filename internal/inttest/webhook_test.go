@@ -17,25 +17,35 @@ import (
 // upstream's server and on ours. Their requests go to a receiver that checks
 // the signatures and payloads with upstream's own code, and are the same.
 func TestMLflowWebhooks(t *testing.T) {
+	t.Parallel()
 	inttest.MLflowPython(t)
 	// Both servers may reach the receiver, which is on this machine; upstream is
 	// told so by its environment.
-	for key, value := range map[string]string{
-		"MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true", "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https", "MLFLOW_WEBHOOK_CACHE_TTL": "0",
-	} {
-		t.Setenv(key, value)
-	}
+	env := []string{"MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS=true", "MLFLOW_WEBHOOK_ALLOWED_SCHEMES=http,https", "MLFLOW_WEBHOOK_CACHE_TTL=0"}
 	keys := filepath.Join(t.TempDir(), "keys")
 	require.NoError(t, os.WriteFile(keys, []byte(strings.Repeat("0123456789abcdef", 4)+"\n"), 0o600))
 	ours := []string{"--webhook-keys", keys, "--webhook-allow-http", "--webhook-allow-networks", "127.0.0.0/8"}
 
-	theirs := playWebhooks(t, inttest.StartMLflow(t, "").URL)
-	t.Run("sqlite", func(t *testing.T) {
-		require.JSONEq(t, theirs, playWebhooks(t, inttest.StartServer(t, "", ours...).URL))
+	var theirs, sqlite, postgres string
+	t.Run("play", func(t *testing.T) {
+		t.Run("theirs", func(t *testing.T) {
+			t.Parallel()
+			theirs = playWebhooks(t, inttest.StartMLflowWith(t, env, "").URL)
+		})
+		t.Run("sqlite", func(t *testing.T) {
+			t.Parallel()
+			sqlite = playWebhooks(t, inttest.StartServer(t, "", ours...).URL)
+		})
+		t.Run("postgres", func(t *testing.T) {
+			t.Parallel()
+			postgres = playWebhooks(t, inttest.StartServer(t, pgtest.URL(t), ours...).URL)
+		})
 	})
-	t.Run("postgres", func(t *testing.T) {
-		require.JSONEq(t, theirs, playWebhooks(t, inttest.StartServer(t, pgtest.URL(t), ours...).URL))
-	})
+	if t.Failed() {
+		return
+	}
+	require.JSONEq(t, theirs, sqlite)
+	require.JSONEq(t, theirs, postgres)
 }
 
 // playWebhooks returns what the client and the receiver got.

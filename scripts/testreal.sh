@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# The tests against real components, which scripts/realtools.sh has provisioned.
+# Much of their time is waiting: for servers that start, for Python, for a cluster.
+# So the parts run beside each other, and in each more tests than there are cores.
+# The first part is shown as it goes, the others when they have ended.
+#
+#   scripts/testreal.sh            all parts
+#   scripts/testreal.sh NAME…      some of: servers packages kube
+set -uo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+export REQUIRE_REAL=1
+export MILLWRIGHT_CACHE=${MILLWRIGHT_CACHE:-$root/.cache}
+cores=$(getconf _NPROCESSORS_ONLN)
+beside=$((2 * cores + 2))
+
+logs=$(mktemp -d)
+parts=()
+pids=()
+finish() {
+	for pid in "${pids[@]}"; do kill -- "-$pid" 2>/dev/null; done
+	rm -rf "$logs"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+# part NAME FOLDER COMMAND… runs a command in a folder, in a process group of its
+# own, beside the others.
+part() {
+	local name=$1 folder=$2
+	shift 2
+	case " ${wanted[*]} " in *" $name "*) ;; *) return ;; esac
+	set -m
+	(cd "$folder" && exec "$@") >"$logs/$name" 2>&1 </dev/null &
+	set +m
+	parts+=("$name")
+	pids+=("$!")
+}
+
+wanted=("$@")
+if [ $# -eq 0 ]; then wanted=(servers packages kube); fi
+
+part servers internal/inttest \
+	go test -count=1 -timeout 40m -parallel "$beside" -v ./...
+# shellcheck disable=SC2046 # a list of packages
+part packages . \
+	env MILLWRIGHT_PYTHON="$MILLWRIGHT_CACHE/venv/bin/python" \
+	go test -count=1 -timeout 20m -parallel "$beside" $(
+		grep -rlE 'REQUIRE_REAL|MILLWRIGHT_PYTHON|pgtest\.' --include='*_test.go' \
+			--exclude-dir=.cache --exclude-dir=inttest --exclude-dir=kuberig . | xargs -n1 dirname | sort -u
+	)
+part kube internal/kuberig \
+	go test -count=1 -timeout 10m ./...
+
+status=0
+for i in "${!parts[@]}"; do
+	name=${parts[$i]}
+	printf '\n== %s\n' "$name"
+	if [ "$i" -eq 0 ]; then
+		tail -n +1 -f --pid="${pids[$i]}" -s 0.2 "$logs/$name" &
+		shown=$!
+		wait "${pids[$i]}"
+		ended=$?
+		wait "$shown"
+	else
+		wait "${pids[$i]}"
+		ended=$?
+		cat "$logs/$name"
+	fi
+	printf '== %s: exit status %d after %d s\n' "$name" "$ended" "$SECONDS"
+	if [ "$ended" -ne 0 ]; then status=1; fi
+done
+pids=()
+exit "$status"
