@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"strings"
 )
 
 // maxStatements bounds the prepared statements of one connection. Texts beyond
@@ -35,12 +36,22 @@ func (s *session) prepared(ctx context.Context, query string) (*sql.Stmt, error)
 	if len(s.stmts) >= maxStatements {
 		return nil, nil
 	}
-	stmt, err := s.conn.PrepareContext(ctx, query)
+	text := query
+	if strings.HasPrefix(strings.TrimLeft(query, " \t\n"), "SELECT") || strings.HasPrefix(query, "WITH") {
+		text = steady.Replace(query)
+	}
+	stmt, err := s.conn.PrepareContext(ctx, text)
 	if err == nil {
 		s.stmts[query] = stmt
 	}
 	return stmt, err
 }
+
+// steady keeps SQLite from choosing the plan of a SELECT by the values of its
+// parameters (limits, patterns, and in a database with statistics those that an
+// index is searched for), since then it compiles the statement again each time:
+// a plus before a parameter changes nothing, but hides it.
+var steady = strings.NewReplacer("LIMIT ?", "LIMIT +?", "GLOB ?", "GLOB +?", "= ?", "= +?", "< ?", "< +?", "> ?", "> +?")
 
 // preparedBuilt is prepared for a text that was built for one call.
 func (s *session) preparedBuilt(ctx context.Context, query string) (*sql.Stmt, error) {
@@ -50,7 +61,7 @@ func (s *session) preparedBuilt(ctx context.Context, query string) (*sql.Stmt, e
 	if stmt, ok := s.built[query]; ok {
 		return stmt, nil
 	}
-	stmt, err := s.conn.PrepareContext(ctx, query)
+	stmt, err := s.conn.PrepareContext(ctx, steady.Replace(query))
 	if err != nil {
 		return nil, err
 	}
