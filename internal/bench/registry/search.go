@@ -64,14 +64,18 @@ func searches(c config) []searching {
 	}
 }
 
-// all reads a search to its end.
+// all reads a search to its end. What this program needs to take the answers
+// apart does not count.
 func (s *server) all(ctx context.Context, path, field string, atLeast int) (float64, error) {
-	began, token, n := time.Now(), "", 0
+	var took time.Duration
+	token, n := "", 0
 	for {
+		began := time.Now()
 		answer, err := s.Call(ctx, http.MethodGet, path+"?max_results=1000&page_token="+url.QueryEscape(token), nil)
 		if err != nil {
 			return 0, err
 		}
+		took += time.Since(began)
 		var page map[string]json.RawMessage
 		if err := json.Unmarshal(answer, &page); err != nil {
 			return 0, err
@@ -94,5 +98,5 @@ func (s *server) all(ctx context.Context, path, field string, atLeast int) (floa
 	if n < atLeast {
 		return 0, fmt.Errorf("%d found, want at least %d", n, atLeast)
 	}
-	return rivals.Milliseconds(time.Since(began)), nil
+	return rivals.Milliseconds(took), nil
 }
