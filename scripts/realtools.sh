@@ -86,7 +86,7 @@ kube() {
 	kube_program kwok managers "$(module_version "$modules/managers" sigs.k8s.io/kwok)" sigs.k8s.io/kwok/cmd/kwok
 	kube_program jobset managers "$(module_version "$modules/managers" sigs.k8s.io/jobset)" sigs.k8s.io/jobset
 	kube_program trainer managers "$(module_version "$modules/managers" github.com/kubeflow/trainer/v2)" github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager
-	kube_program kueue managers "$(module_version "$modules/managers" sigs.k8s.io/kueue)" sigs.k8s.io/kueue/cmd/kueue "" kueue_flags
+	kube_program kueue managers "$(module_version "$modules/managers" sigs.k8s.io/kueue)" sigs.k8s.io/kueue/cmd/kueue "" kueue_here
 	mkdir -p "$cache/kube"
 	kube_manifests jobset sigs.k8s.io/jobset config/components/crd/bases config/components/webhook
 	kube_manifests kueue sigs.k8s.io/kueue config/components/crd/bases config/components/webhook
@@ -104,23 +104,20 @@ kube_source() {
 		GOFLAGS=-buildvcs=false GOWORK=off go list -m -f '{{.Dir}}' "$1" 9>&-) || die kube "the module $1 cannot be had (is the module proxy reachable?)"
 }
 
-# kueue_flags sets the flags of Kueue's build. Kueue reads a certificate from a
-# fixed place in /etc, which takes root; ours reads it from the folder that it is
-# started in, and nothing else is changed.
-kueue_flags() {
-	local main
-	main=$(kube_source sigs.k8s.io/kueue)/cmd/kueue/main.go
-	sed 's|"/etc/kueue/metrics/certs"|"kueue-metrics-certs"|' "$main" >"$work/kueue.go"
-	if cmp -s "$main" "$work/kueue.go"; then die kueue "its main.go has no /etc/kueue/metrics/certs any more"; fi
-	printf '{"Replace": {"%s": "%s"}}\n' "$main" "$work/kueue.go" >"$work/kueue.json"
-	flags=(-overlay="$work/kueue.json")
+# kueue_here changes one text in Kueue's program. It reads a certificate from a
+# fixed place in /etc, which takes root to write; ours reads it from the folder
+# that it is started in. (The go command lets nothing replace a module's file.)
+kueue_here() {
+	local there=/etc/kueue/metrics/certs here=.//./kueue-metrics-certs
+	[ "$(grep -aoF "$there" "$1" | wc -l)" = 1 ] || die kueue "it does not have $there once"
+	LC_ALL=C sed -i "s|$there|$here|" "$1" # of the same length
 }
 
-# kube_program NAME FOLDER VERSION PACKAGE [LDFLAGS [FLAGS]] builds a program from
-# one of the modules in internal/kuberig/build. FLAGS is a function that sets
-# further flags. A change of the module builds anew.
+# kube_program NAME FOLDER VERSION PACKAGE [LDFLAGS [EDIT]] builds a program from
+# one of the modules in internal/kuberig/build. EDIT is a function that changes the
+# program. A change of the module builds anew.
 kube_program() {
-	local name=$1 module=$root/internal/kuberig/build/$2 version=$3 package=$4 key dir flags=() began=$SECONDS
+	local name=$1 module=$root/internal/kuberig/build/$2 version=$3 package=$4 key dir began=$SECONDS
 	key=$version-$(find "$module" -type f -name '*.*' | sort | xargs cat | cksum | tr -s ' \t' -)
 	dir=$cache/tools/$name/$key
 	if [ -x "$dir/$name" ]; then
@@ -130,11 +127,11 @@ kube_program() {
 	fi
 	command -v go >/dev/null || die "$name" "there is no go on the PATH to build it with"
 	say "$name $version: building, which takes minutes the first time …"
-	if [ -n "${6:-}" ]; then "$6"; fi
 	# Two packages at a time, as some of them take a gigabyte to compile.
-	(cd "$module" && CGO_ENABLED=0 GOFLAGS=-buildvcs=false GOWORK=off go build -p 2 -trimpath -ldflags "-s -w ${5:-}" ${flags[@]+"${flags[@]}"} -o "$work/$name" "$package") \
+	(cd "$module" && CGO_ENABLED=0 GOFLAGS=-buildvcs=false GOWORK=off go build -p 2 -trimpath -ldflags "-s -w ${5:-}" -o "$work/$name" "$package") \
 		>"$cache/tools/$name.log" 2>&1 9>&- ||
 		die "$name" "go build $package failed (is the module proxy reachable?)" "$cache/tools/$name.log"
+	if [ -n "${6:-}" ]; then "$6" "$work/$name"; fi
 	mkdir -p "$dir"
 	mv "$work/$name" "$dir/$name"
 	ln -sfn "$dir/$name" "$cache/bin/$name"

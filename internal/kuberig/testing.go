@@ -24,7 +24,7 @@ func Start(t testing.TB, opts *Options) *Cluster {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			c.report(t)
+			c.report(t.Logf)
 		}
 		if err := c.Stop(); err != nil {
 			t.Errorf("stop the cluster: %v", err)
@@ -44,11 +44,10 @@ func unavailable(t testing.TB, err error) {
 }
 
 // report shows the ends of the components' logs.
-func (c *Cluster) report(t testing.TB) {
-	t.Helper()
+func (c *Cluster) report(printf func(format string, args ...any)) {
 	for _, name := range []string{APIServer, Controllers, Scheduler, Kwok, Kueue, JobSet, Trainer} {
 		if text := c.Log(name); text != "" {
-			t.Logf("%s said:\n%s", name, text)
+			printf("%s said:\n%s", name, text)
 		}
 	}
 }
@@ -99,6 +98,9 @@ func Main(m *testing.M) int {
 	for _, s := range shared.clusters {
 		if s.cluster != nil {
 			wg.Go(func() {
+				if code != 0 {
+					s.cluster.report(func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) })
+				}
 				if err := s.cluster.Stop(); err != nil {
 					fmt.Fprintln(os.Stderr, "stop a shared cluster:", err)
 				}
