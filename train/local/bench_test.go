@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millwright-ml/millwright/train"
 	"github.com/millwright-ml/millwright/train/local"
 )
 
@@ -39,5 +40,22 @@ func BenchmarkLogs(b *testing.B) {
 			n++
 		}
 		require.Equal(b, lines, n)
+	}
+}
+
+// The cost of a Submit alone: folder, supervisor, claim.
+func BenchmarkSubmit(b *testing.B) {
+	l, err := local.Open(b.TempDir(), nil)
+	require.NoError(b, err)
+	jobs := make([]train.Job, 0, 1024)
+	for b.Loop() {
+		job, err := l.Submit(b.Context(), shell("exit 0"), nil)
+		require.NoError(b, err)
+		jobs = append(jobs, job)
+	}
+	b.StopTimer()
+	for _, job := range jobs {
+		_, err := job.Wait(b.Context())
+		require.NoError(b, err)
 	}
 }
