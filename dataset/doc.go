@@ -68,6 +68,15 @@
 // version. The rows of every later Append and Overwrite are held against it while
 // they are written; rows that fail are refused with a [ValidationError] that
 // shows some of them, and [Version.Validation] is the report on those that passed.
+// What a Merge or a Restore brings is held against it too, and what a Delete leaves
+// against what is said of the whole version.
+//
+// # Keeping house
+//
+// [Dataset.Collect] deletes what no kept version needs, beside any number of
+// writers. [Dataset.Erase] takes a person's rows out of every version. [Branch.Compact]
+// joins small files. [Dataset.Verify] finds damage. Package dataset/datasettest
+// checks all of it on a store of yours.
 //
 // # Arrow versions
 //

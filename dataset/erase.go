@@ -131,9 +131,9 @@ type erasedFile struct {
 // of changed versions are deleted.
 //
 // While it works, the versions can be read, before or after; writers get an
-// *EraseError. It can be broken off at any point and be resumed with the same
-// condition and Resume. Other processes must ask for the versions that they
-// hold again.
+// *EraseError. It can be broken off at any point, also by kill -9, and any process
+// can end it: see EraseOptions.Resume. Other processes must ask for the versions
+// that they hold again.
 //
 // What Erase does not reach: commit messages, tags and table properties that
 // people wrote; files that a writer stores while Erase works and then cannot

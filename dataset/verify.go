@@ -92,6 +92,9 @@ func (r *VerifyReport) OK() bool { return len(r.Damage) == 0 }
 // it finds is in the report; an error means that it could not look, as the store
 // failed or ctx ended.
 //
+// A file that a collection took away (see [Dataset.Collect]) is no damage: what
+// collections delete they note down. One that is gone without a note was lost.
+//
 // Every data file is read and hashed, a few at a time, unless it is to be quick.
 // Memory grows with the number of files that all versions name together, some
 // hundred bytes each. Commits that are made meanwhile may be left out.
