@@ -28,6 +28,11 @@ func (b *Branch) untouched(ctx context.Context, tip *snapshot, kept *rewrite) (*
 	return v.subset(files), nil
 }
 
+// ofWhole are the expectations that are not of the rows which come in.
+func ofWhole(list []profile.Expectation) []profile.Expectation {
+	return slices.DeleteFunc(slices.Clone(list), func(e profile.Expectation) bool { return !e.Whole })
+}
+
 // gateDelete holds what a delete leaves against what is expected of the whole
 // version, and puts the report into the record. Rows were checked when they came,
 // and are as unique without others.
@@ -36,9 +41,7 @@ func (b *Branch) gateDelete(ctx context.Context, tip *snapshot, kept *rewrite, c
 	if err != nil {
 		return nil, err
 	}
-	list = slices.DeleteFunc(append(list, opts.Expect...), func(e profile.Expectation) bool {
-		return !e.Whole || e.Check == profile.CheckUnique
-	})
+	list = slices.DeleteFunc(ofWhole(append(list, opts.Expect...)), func(e profile.Expectation) bool { return e.Check == profile.CheckUnique })
 	g, err := b.gateOf(ctx, tip, tip.schema, list, func() (*Version, error) { return b.untouched(ctx, tip, kept) })
 	if g == nil || err != nil {
 		return nil, err
@@ -53,7 +56,8 @@ func (b *Branch) gateDelete(ctx context.Context, tip *snapshot, kept *rewrite, c
 // now.
 func (b *Branch) gateRestore(ctx context.Context, tip *snapshot, v *Version, ch *change, opts *CommitOptions) (*gate, error) {
 	list, err := tip.expectations()
-	if err != nil || len(list)+len(opts.Expect) == 0 {
+	list = append(list, opts.Expect...)
+	if err != nil || len(list) == 0 {
 		return nil, err
 	}
 	if v, err = v.Load(ctx); err != nil {
@@ -64,10 +68,13 @@ func (b *Branch) gateRestore(ctx context.Context, tip *snapshot, v *Version, ch 
 	for _, f := range incoming {
 		fresh[f] = true
 	}
-	g, err := b.gateOf(ctx, tip, v.schema, append(list, opts.Expect...), func() (*Version, error) {
+	if len(incoming) == 0 {
+		list = ofWhole(list)
+	}
+	g, err := b.gateOf(ctx, tip, v.schema, list, func() (*Version, error) {
 		return v.subset(slices.DeleteFunc(slices.Clone(v.live), func(f *dataFile) bool { return fresh[f] })), nil
 	})
-	if err != nil {
+	if g == nil || err != nil {
 		return nil, err
 	}
 	part := v.subset(incoming)

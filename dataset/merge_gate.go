@@ -7,9 +7,18 @@ import (
 )
 
 // gate prepares what our side, and the call, expect of the rows that the merge
-// brings. It is nil when nothing is expected.
-func (m *merger) gate(ctx context.Context, ch *change) (*gate, error) {
-	return m.b.gate(ctx, m.ours.snap, func() (*Version, error) {
+// brings; of one that brings none only what is expected of the whole version. It is
+// nil when nothing is expected.
+func (m *merger) gate(ctx context.Context, ch *change, brings bool) (*gate, error) {
+	list, err := m.ours.snap.expectations()
+	if err != nil {
+		return nil, err
+	}
+	list = append(list, m.o.Commit.Expect...)
+	if !brings {
+		list = ofWhole(list)
+	}
+	return m.b.gateOf(ctx, m.ours.snap, m.ours.schema, list, func() (*Version, error) {
 		gone := make(map[*dataFile]bool, len(ch.removes))
 		for _, f := range ch.removes {
 			gone[f] = true
@@ -21,7 +30,7 @@ func (m *merger) gate(ctx context.Context, ch *change) (*gate, error) {
 			}
 		}
 		return m.ours.subset(stay), nil
-	}, m.o.Commit)
+	})
 }
 
 // gateColumns are the places of our columns in records of the schema.
@@ -38,7 +47,7 @@ func (m *merger) gateColumns(schema *arrow.Schema) []int {
 // audit reads the files that come in whole, if something is expected of their
 // rows. Those that are written anew are checked on their way.
 func (m *merger) audit(ctx context.Context, ch *change, incoming []*dataFile, merged *arrow.Schema) error {
-	g, err := m.gate(ctx, ch)
+	g, err := m.gate(ctx, ch, len(incoming) > 0)
 	if g == nil || err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func (m *rowMerge) run(ctx context.Context, ch *change) error {
 		}
 	}
 	var err error
-	if m.gate, err = m.merger.gate(ctx, ch); err != nil {
+	if m.gate, err = m.merger.gate(ctx, ch, true); err != nil {
 		return err
 	}
 	m.checked = m.gateColumns(m.codec.Schema())
