@@ -15,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/millwright-ml/millwright/internal/room"
 )
 
 // cache is a folder of verified objects, named by their digests, that any
@@ -26,11 +28,7 @@ import (
 // writable for trusted users only.
 type cache struct {
 	dir  string
-	most int64 // bytes
-
-	mu    sync.Mutex
-	room  int64 // may be filled before the folder is looked through again
-	swept time.Time
+	room *room.Folder
 }
 
 func (c *cache) path(sum string) string { return filepath.Join(c.dir, "sha256", sum[:2], sum) }
@@ -64,7 +62,7 @@ func (c *cache) fill(f File, get func(*os.File) error) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return nil, err
 	}
-	if err := c.makeRoom(f.Size); err != nil {
+	if err := c.room.Make(f.Size); err != nil {
 		return nil, err
 	}
 	name := filepath.Join(c.dir, "tmp-"+rand.Text())
@@ -95,86 +93,6 @@ func (c *cache) fill(f File, get func(*os.File) error) (*os.File, error) {
 		return nil, errors.Join(err, tmp.Close())
 	}
 	return tmp, nil
-}
-
-// How far the size of the cache may be unknown: the folder is looked through
-// again after so much of its free room was filled here, since other processes
-// fill it as well, or after so long.
-const (
-	roomShare = 4
-	roomTime  = time.Minute
-)
-
-// makeRoom sees to it that size more bytes fit.
-func (c *cache) makeRoom(size int64) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.room < size || time.Since(c.swept) > roomTime {
-		total, err := c.sweep(size)
-		if err != nil {
-			return err
-		}
-		c.room, c.swept = max(0, c.most-total)/roomShare, time.Now()
-	}
-	c.room -= size
-	return nil
-}
-
-// sweep removes what was used least recently until size more bytes fit, and
-// the leftovers of processes that died. A file that is open elsewhere stays
-// readable there. It returns the bytes that are left.
-func (c *cache) sweep(size int64) (total int64, err error) {
-	type object struct {
-		path string
-		size int64
-		used time.Time
-	}
-	var objects []object
-	err = filepath.WalkDir(c.dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return ignoreAbsent(err)
-		}
-		fi, err := e.Info()
-		if err != nil {
-			return ignoreAbsent(err)
-		}
-		if strings.HasPrefix(e.Name(), "tmp-") {
-			if time.Since(fi.ModTime()) > 24*time.Hour {
-				return ignoreAbsent(os.Remove(path))
-			}
-			return nil
-		}
-		objects = append(objects, object{path, fi.Size(), fi.ModTime()})
-		total += fi.Size()
-		return nil
-	})
-	if err != nil {
-		return 0, err
-	}
-	if total+size <= c.most {
-		return total, nil
-	}
-	// A little more than has to go, so that a full cache is not looked through
-	// for each object that comes.
-	const spare = 16
-	slices.SortFunc(objects, func(a, b object) int { return a.used.Compare(b.used) })
-	for _, o := range objects {
-		if total+size <= c.most-c.most/spare {
-			break
-		}
-		if err := ignoreAbsent(os.Remove(o.path)); err != nil {
-			return 0, err
-		}
-		total -= o.size
-	}
-	return total, nil
-}
-
-func ignoreAbsent(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // another process was faster
-	}
-	return err
 }
 
 // cached returns the verified object of f as an open file from the cache,

@@ -2,6 +2,8 @@ package registry
 
 import (
 	"fmt"
+
+	"github.com/millwright-ml/millwright/internal/room"
 )
 
 // Options configures a Registry; nil takes every default.
@@ -65,7 +67,7 @@ type Registry struct {
 func New(store Store, files Files, opts *Options) *Registry {
 	r := &Registry{store: store, files: files, opts: opts.withDefaults()}
 	if r.opts.CacheDir != "" {
-		r.cache = &cache{dir: r.opts.CacheDir, most: r.opts.CacheSize}
+		r.cache = &cache{dir: r.opts.CacheDir, room: room.New(r.opts.CacheDir, r.opts.CacheSize)}
 	}
 	return r
 }

@@ -181,7 +181,7 @@ var table = &archtest.Table{
 		"dataset/profile":        {},
 		"dataset/blob":           {},
 		"dataset/filter":         {Link: slices.Concat(arrow15, []string{"github.com/klauspost/cpuid/v2", "github.com/zeebo/xxh3"})},
-		"dataset/blob/cacheblob": {Own: []string{"dataset/blob"}},
+		"dataset/blob/cacheblob": {Own: []string{"dataset/blob", "internal/room"}},
 		"dataset/blob/dirblob":   {Own: []string{"dataset/blob"}},
 		"dataset/blob/s3blob":    {Own: []string{"dataset/blob"}, Link: aws},
 		"dataset/blob/blobtest": {
@@ -232,7 +232,7 @@ var table = &archtest.Table{
 		},
 		"tracking/sysmetrics":   {Own: []string{"tracking"}},
 		"tracking/tensorboard":  {Own: []string{"tracking"}},
-		"registry":              {},
+		"registry":              {Own: []string{"internal/room"}},
 		"registry/registrytest": {Own: []string{"registry", "registry/webhook", "tracking/search"}, Link: testify},
 		"registry/mlflow": {
 			Own: []string{"registry", "registry/webhook", "tracking", "internal/mlflowapi", "internal/mlflowhttp", "internal/mlflowclient"},
@@ -279,6 +279,7 @@ var table = &archtest.Table{
 		"internal/mlflowclient": {Own: []string{"internal/mlflowapi"}},
 		"internal/mlflowhttp":   {Own: []string{"internal/mlflowapi", "internal/httperr"}},
 		"internal/pgtest":       {},
+		"internal/room":         {},
 		"internal/sqldb":        {Link: databases},
 		"internal/sqlsearch":    {Own: []string{"tracking/search", "internal/sqldb"}, Link: databases},
 

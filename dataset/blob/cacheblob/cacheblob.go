@@ -13,6 +13,7 @@ import (
 
 	"github.com/millwright-ml/millwright/dataset/blob"
 	"github.com/millwright-ml/millwright/internal/errs"
+	"github.com/millwright-ml/millwright/internal/room"
 )
 
 const defaultMaxBytes = 64 << 30
@@ -36,7 +37,7 @@ type Store struct {
 	dir   string
 	most  int64
 	trust bool
-	room  room
+	room  *room.Folder
 
 	mu       sync.Mutex
 	filling  map[string]chan struct{} // Closed when the fill of a name has ended.
@@ -79,6 +80,7 @@ func Open(s blob.Store, dir string, opts *Options) (*Store, error) {
 	if c.most == 0 {
 		c.most = defaultMaxBytes
 	}
+	c.room = room.New(dir, c.most)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("cacheblob: open %q: %w", dir, err)
 	}

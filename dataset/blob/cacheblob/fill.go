@@ -147,7 +147,7 @@ func (c *Store) fetch(ctx context.Context, key, sum string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.room.make(c, size); err != nil {
+	if err := c.room.Make(size); err != nil {
 		return nil, err
 	}
 	// On the disk before it has its name: after a power cut a name without its
