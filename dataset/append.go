@@ -283,13 +283,7 @@ func (w *appender) encode(file *pqfile.Writer, values *scan.Scanner, own *worker
 			<-w.cores
 		}
 	}()
-	err := file.Write(rec, spaces, func(by, column int, a arrow18.Array) error {
-		if len(values.Check(column, a)) > 0 {
-			return errFaults
-		}
-		values.Count(column, a, &workers[by].texts)
-		return nil
-	})
+	err := file.Write(rec, spaces, &looker{values, workers})
 	if errors.Is(err, errFaults) {
 		var all []string
 		for i, a := range rec.Columns() {
@@ -299,6 +293,23 @@ func (w *appender) encode(file *pqfile.Writer, values *scan.Scanner, own *worker
 	}
 	values.End(rec.NumRows())
 	return err
+}
+
+// looker scans the columns of a row group where they are encoded.
+type looker struct {
+	values  *scan.Scanner
+	workers []*worker
+}
+
+func (l *looker) Check(_, column int, a arrow18.Array) error {
+	if len(l.values.Check(column, a)) > 0 {
+		return errFaults
+	}
+	return nil
+}
+
+func (l *looker) Encoded(by, column int, a arrow18.Array, facts pqfile.Facts) {
+	l.values.Count(column, a, facts, &l.workers[by].texts)
 }
 
 // alone is how many rows of a row group one core encodes before another could

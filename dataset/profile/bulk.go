@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"math/bits"
 	"slices"
 )
 
@@ -13,6 +14,11 @@ const (
 	// sampledLevels is how many levels of the quantile sketch are filled one by
 	// one. Below them one value stands for a block.
 	sampledLevels = 7
+	// sampledTop is the highest level that one value of a block is put on.
+	sampledTop = 6
+	// expectExact is the binary logarithm of how many numbers a sketch takes one by
+	// one when it knows that many more will come.
+	expectExact = 17
 )
 
 // AddFloats counts many numbers like AddFloat does, several times faster. Mean
@@ -34,10 +40,7 @@ func (c *Column) AddFloats(vs []float64) {
 
 func (c *Column) addFloats(vs []float64) {
 	c.kind = Numeric
-	sum := 0.0
-	for _, v := range vs {
-		sum += v
-	}
+	sum := sumOf(vs)
 	if sum-sum != 0 { // A NaN, an infinity or an overflow is among them.
 		for _, v := range vs {
 			c.AddFloat(v)
@@ -48,6 +51,56 @@ func (c *Column) addFloats(vs []float64) {
 	c.num.addBlock(vs, sum)
 }
 
+// sumOf adds up in four strands, as one would wait for its last addition.
+func sumOf(vs []float64) float64 {
+	var a, b, c, d float64
+	for ; len(vs) >= 4; vs = vs[4:] {
+		a, b, c, d = a+vs[0], b+vs[1], c+vs[2], d+vs[3]
+	}
+	for _, v := range vs {
+		a += v
+	}
+	return a + b + (c + d)
+}
+
+// spread is the range of finite numbers and the sum of the squares of their
+// differences from a mean. The conversions forbid fused operations.
+func spread(vs []float64, mean float64) (low, high, m2 float64) {
+	low, high = vs[0], vs[0]
+	low2, high2 := low, high
+	var a, b float64
+	for ; len(vs) >= 2; vs = vs[2:] {
+		v, w := vs[0], vs[1]
+		if v < low {
+			low = v
+		}
+		if v > high {
+			high = v
+		}
+		if w < low2 {
+			low2 = w
+		}
+		if w > high2 {
+			high2 = w
+		}
+		v, w = v-mean, w-mean
+		a += float64(v * v)
+		b += float64(w * w)
+	}
+	for _, v := range vs {
+		low, high = min(low, v), max(high, v)
+		v -= mean
+		a += float64(v * v)
+	}
+	return min(low, low2), max(high, high2), a + b
+}
+
+// Expect says that about so many numbers will come in all, which makes adding
+// many of them cheaper. It is a hint, given before the first number.
+func (c *Column) Expect(rows int) {
+	c.num.kll.floor = min(max(bits.Len(uint(rows)>>expectExact)-1, 0), sampledTop)
+}
+
 // AddNulls counts n missing values.
 func (c *Column) AddNulls(n uint64) {
 	c.rows += n
@@ -56,13 +109,23 @@ func (c *Column) AddNulls(n uint64) {
 
 // addBlock takes finite numbers with a finite sum.
 func (s *numbers) addBlock(vs []float64, sum float64) {
-	b, mean := float64(len(vs)), sum/float64(len(vs))
-	low, high, m2 := vs[0], vs[0], 0.0
-	for _, v := range vs {
-		d := v - mean
-		m2 += float64(d * d)
-		low, high = min(low, v), max(high, v)
+	mean := sum / float64(len(vs))
+	low, high, m2 := spread(vs, mean)
+	s.addMoments(uint64(len(vs)), low, high, sum, mean, m2)
+	if !s.sketched {
+		if vs = s.addAllFew(vs); len(vs) == 0 {
+			return
+		}
 	}
+	for _, v := range vs {
+		s.hll.add(hashFloat(v + 0))
+	}
+	s.kll.addMany(vs)
+}
+
+// addMoments takes n numbers into range, mean and variance.
+func (s *numbers) addMoments(n uint64, low, high, sum, mean, m2 float64) {
+	b := float64(n)
 	// Negative zero is the same value as zero.
 	low, high = low+0, high+0
 	if s.n == 0 {
@@ -73,16 +136,7 @@ func (s *numbers) addBlock(vs []float64, sum float64) {
 		s.mean = (float64(s.mean*a) + sum) / (a + b)
 		s.min, s.max = min(s.min, low), max(s.max, high)
 	}
-	s.n += uint64(len(vs))
-	if !s.sketched {
-		if vs = s.addAllFew(vs); len(vs) == 0 {
-			return
-		}
-	}
-	for _, v := range vs {
-		s.hll.add(hashFloat(v + 0))
-	}
-	s.kll.addMany(vs)
+	s.n += n
 }
 
 // addAllFew counts exactly until there are too many different numbers, and
@@ -125,13 +179,14 @@ func (s *numbers) addAllFew(vs []float64) []float64 {
 // at the level that stands for so many: the levels below would only choose
 // among them too, as the paper notes in its section on sampling.
 func (s *kll) addMany(vs []float64) {
-	level := min(len(s.levels)-sampledLevels, 6)
+	level := min(max(len(s.levels)-sampledLevels, s.floor), sampledTop)
 	if level <= 0 {
 		for _, v := range vs {
 			s.add(v + 0)
 		}
 		return
 	}
+	s.grow(level + 1)
 	block := 1 << level
 	var buf [bulkNumbers / 2]float64
 	chosen := buf[:0]
@@ -154,7 +209,7 @@ func (s *kll) addMany(vs []float64) {
 // TextCounter counts many texts of one column at a time. It is a work space that
 // may be used for one column after another; the zero value is ready.
 type TextCounter struct {
-	table [2 * bulkTexts]int32 // Places in entries, +1.
+	table [2 * bulkTexts]uint64 // The upper half of a hash, and a place in list, +1.
 	list  []textEntry
 	known [1 << 10]uint64 // A bit for each category that is counted, by its hash.
 }
@@ -185,25 +240,55 @@ func (t *TextCounter) Add(c *Column, n int, text func(i int) string) {
 			if len(s) > maxCategoryLen {
 				s = category(s)
 			}
-			t.count(s)
+			t.count(s, 1)
 		}
 		t.flush(&c.cat)
 	}
 }
 
-func (t *TextCounter) count(s string) {
+func (t *TextCounter) count(s string, n uint64) {
 	h := hashString(s)
-	for at := h >> 32 % uint64(len(t.table)); ; at = (at + 1) % uint64(len(t.table)) {
+	mark := h &^ (1<<32 - 1)
+	for at := h % uint64(len(t.table)); ; at = (at + 1) % uint64(len(t.table)) {
 		k := t.table[at]
 		if k == 0 {
-			t.list = append(t.list, textEntry{s, h, 1})
-			t.table[at] = int32(len(t.list))
+			t.list = append(t.list, textEntry{s, h, n})
+			t.table[at] = mark | uint64(len(t.list))
 			return
 		}
-		if e := &t.list[k-1]; e.hash == h && e.text == s {
-			e.count++
-			return
+		if k&^(1<<32-1) == mark {
+			if e := &t.list[uint32(k)-1]; e.hash == h && e.text == s {
+				e.count += n
+				return
+			}
 		}
+	}
+}
+
+// AddCounted counts n different texts, each as often as counts says.
+func (t *TextCounter) AddCounted(c *Column, n int, text func(i int) string, counts []uint32) {
+	if c.kind == Numeric {
+		for i := range n {
+			for range counts[i] {
+				c.AddString(text(i))
+			}
+		}
+		return
+	}
+	for from := 0; from < n; from += bulkTexts {
+		for i := from; i < min(from+bulkTexts, n); i++ {
+			if counts[i] == 0 {
+				continue
+			}
+			s := text(i)
+			if len(s) > maxCategoryLen {
+				s = category(s)
+			}
+			c.kind = Categorical
+			c.rows += uint64(counts[i])
+			t.count(s, uint64(counts[i]))
+		}
+		t.flush(&c.cat)
 	}
 }
 

@@ -25,7 +25,9 @@ func (s *hll) add(hash uint64) {
 		s.registers = make([]uint8, hllSize)
 	}
 	r := &s.registers[hash>>(64-hllBits)]
-	*r = max(*r, uint8(bits.LeadingZeros64(hash<<hllBits|1<<(hllBits-1))+1))
+	if rank := uint8(bits.LeadingZeros64(hash<<hllBits|1<<(hllBits-1)) + 1); rank > *r {
+		*r = rank
+	}
 }
 
 func (s *hll) merge(o *hll) {

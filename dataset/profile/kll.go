@@ -25,6 +25,7 @@ type kll struct {
 	flips  []uint64    // How often each level was compacted.
 	size   int         // Values on all levels.
 	limit  int         // The size that calls for a compaction.
+	floor  int         // The level on which many values start.
 }
 
 func kllCap(level, levels int) int {
@@ -137,7 +138,7 @@ func (s *kll) merge(o *kll) {
 }
 
 func (s *kll) clone() kll {
-	c := kll{flips: slices.Clone(s.flips), size: s.size, limit: s.limit}
+	c := kll{flips: slices.Clone(s.flips), size: s.size, limit: s.limit, floor: s.floor}
 	for _, lv := range s.levels {
 		c.levels = append(c.levels, slices.Clone(lv))
 	}

@@ -110,6 +110,12 @@ func (w *numberColumn[T]) choose(bloom bool) error {
 		n := len(w.dense)
 		if distinct := s.distinct(n); dictPays(n, distinct, plain) && w.index(dictLimit(n, distinct)) {
 			w.chunkMeta.dict, w.encoding = true, encodingDict
+			dict := w.dict
+			w.known = Dict{
+				Counts: w.counted(w.codes, len(dict)),
+				Int:    func(i int) int64 { return int64(dict[i]) },
+				Float:  func(i int) float64 { return float64(dict[i]) },
+			}
 		}
 	}
 	if w.encoding == encodingPlain && packs {
@@ -225,7 +231,8 @@ func (w *numberColumn[T]) index(limit int) bool {
 
 // bounds takes the minimum and maximum of a page, NaNs left out.
 func (w *numberColumn[T]) bounds(m *pageMeta, values []T) {
-	lo, hi, ok := span(values)
+	lo, hi, ok, nan := span(values)
+	w.nan = w.nan || nan
 	if !ok {
 		// There are only nulls, or only NaNs, of which an index can say nothing.
 		if len(values) > 0 {
@@ -245,19 +252,19 @@ func (w *numberColumn[T]) finish() {
 			w.ordered = false
 		}
 	}
-	if lo, _, ok := span(w.lo); ok {
-		_, hi, _ := span(w.hi)
+	if lo, _, ok, _ := span(w.lo); ok {
+		_, hi, _, _ := span(w.hi)
 		w.bounded, w.min, w.max = true, bound{lower(lo), true}, bound{upper(hi), true}
 	}
 }
 
 // span is the minimum and maximum of the values that are numbers.
-func span[T physical](values []T) (lo, hi T, ok bool) {
+func span[T physical](values []T) (lo, hi T, ok, nan bool) {
 	for len(values) > 0 && values[0] != values[0] {
-		values = values[1:]
+		values, nan = values[1:], true
 	}
 	if len(values) == 0 {
-		return 0, 0, false
+		return 0, 0, false, nan
 	}
 	lo, hi = values[0], values[0]
 	lo2, hi2 := lo, hi
@@ -275,6 +282,9 @@ func span[T physical](values []T) (lo, hi T, ok bool) {
 		if b > hi2 {
 			hi2 = b
 		}
+		if a != a || b != b {
+			nan = true
+		}
 	}
 	for _, v := range values {
 		if v < lo {
@@ -283,8 +293,11 @@ func span[T physical](values []T) (lo, hi T, ok bool) {
 		if v > hi {
 			hi = v
 		}
+		if v != v {
+			nan = true
+		}
 	}
-	return min(lo, lo2), max(hi, hi2), true
+	return min(lo, lo2), max(hi, hi2), true, nan
 }
 
 // lower and upper are bounds in plain encoding. Zero stands for both zeros, as

@@ -35,6 +35,8 @@ type Space struct {
 	zstd  *zstd.Encoder
 	try   []byte
 	codes []uint32
+	known Dict // Of the column just written, when it has one.
+	count []uint32
 	slots slots
 	seen  []uint32
 	texts struct {
@@ -92,6 +94,7 @@ type chunkMeta struct {
 	nulls     int64
 	min, max  bound
 	bounded   bool
+	nan       bool
 	pages     []pageMeta
 	ordered   bool // The bounds of the pages ascend.
 	indexed   bool // The pages have bounds or only nulls.
@@ -126,8 +129,35 @@ type chunkEncoder struct {
 	start int
 }
 
+// facts are what is known of the column just written.
+func (s *Space) facts(chunks []*chunkMeta) (f Facts) {
+	if len(chunks) != 1 || chunks[0].element {
+		return f
+	}
+	c := chunks[0]
+	f = Facts{Bounded: c.bounded, Min: c.min.value, Max: c.max.value, NaN: c.nan}
+	if c.dict && s.known.Counts != nil {
+		f.Dict = &s.known
+	}
+	return f
+}
+
+// counted is how often each of n codes comes.
+func (s *Space) counted(codes []uint32, n int) []uint32 {
+	if cap(s.count) < n {
+		s.count = make([]uint32, n)
+	}
+	out := s.count[:n]
+	clear(out)
+	for _, c := range codes {
+		out[c]++
+	}
+	return out
+}
+
 // begin starts a chunk at the end of the file.
 func (s *Space) begin(leaf *schema.Column) *chunkEncoder {
+	s.known = Dict{}
 	return &chunkEncoder{Space: s, out: s.file, start: len(s.file), chunkMeta: chunkMeta{leaf: leaf, dictAt: -1, dataAt: -1, indexed: true, at: int64(len(s.file))}}
 }
 

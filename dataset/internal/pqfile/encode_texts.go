@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	mathbits "math/bits"
 	"unicode/utf8"
+	"unsafe"
 )
 
 const (
@@ -115,9 +116,14 @@ func (w *textColumn) choose(bloom bool) error {
 	var sample []byte
 	if distinct := s.distinct(n); dictPays(n, distinct, bits) && w.index(dictLimit(n, distinct)) {
 		w.chunkMeta.dict, w.encoding = true, encodingDict
+		data, from, to := w.data, w.from, w.to
+		w.known = Dict{
+			Counts: w.counted(w.codes, len(from)),
+			Text:   func(i int) string { return unsafeText(data[from[i]:to[i]]) },
+		}
 		width := max(mathbits.Len(uint(len(w.from)-1)), 1)
-		from, to := middle(n, sampleBytes*8/width)
-		w.packed = appendIndices(w.packed[:0], w.codes[from:to], width)
+		first, last := middle(n, sampleBytes*8/width)
+		w.packed = appendIndices(w.packed[:0], w.codes[first:last], width)
 		sample = w.packed
 	} else if n > 0 {
 		from, to := middle(n, max(int(sampleBytes*8/bits), 1))
@@ -139,6 +145,9 @@ func (w *textColumn) ascending() bool {
 	}
 	return true
 }
+
+// unsafeText is a text that is valid as long as its bytes are.
+func unsafeText(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // hashBytes is hashText of bytes.
 func hashBytes(b []byte) uint64 {

@@ -93,9 +93,34 @@ func NewWriter(sch *arrow.Schema, opts WriteOptions) (w *Writer, err error) {
 	return w, nil
 }
 
-// Look sees each column before it is encoded, on the goroutine that encodes it;
-// by is the place of that goroutine's space. An error ends the writing.
-type Look func(by, column int, a arrow.Array) error
+// Look sees the columns of a row group on the goroutine that encodes each; by is
+// the place of that goroutine's space.
+type Look interface {
+	// Check sees a column before it is encoded. An error ends the writing.
+	Check(by, column int, a arrow.Array) error
+	// Encoded sees it afterwards.
+	Encoded(by, column int, a arrow.Array, facts Facts)
+}
+
+// Facts are what the encoder found out about the values of a flat column.
+type Facts struct {
+	// Bounded says that Min and Max are the bounds of the values that are no NaN,
+	// in plain encoding; those of long texts are cut off and rounded outwards.
+	Bounded  bool
+	Min, Max []byte
+	NaN      bool
+	// Dict are the different values, nil when that is not known.
+	Dict *Dict
+}
+
+// Dict is a dictionary with how often each value comes. It is valid until the
+// next column.
+type Dict struct {
+	Counts []uint32
+	Text   func(i int) string
+	Int    func(i int) int64
+	Float  func(i int) float64
+}
 
 // Write adds rec as one row group. Its columns are encoded side by side, on as
 // many goroutines as there are spaces; none means the writer's alone. The bytes
@@ -137,7 +162,7 @@ func (w *Writer) columns(rec arrow.RecordBatch, spaces []*Space, look Look) ([]c
 	encode := func(by int, space *Space, i int) (err error) {
 		name := w.schema.Field(i).Name
 		if look != nil {
-			if err := look(by, i, rec.Column(i)); err != nil {
+			if err := look.Check(by, i, rec.Column(i)); err != nil {
 				return fmt.Errorf("column %q: %w", name, err)
 			}
 		}
@@ -145,6 +170,9 @@ func (w *Writer) columns(rec arrow.RecordBatch, spaces []*Space, look Look) ([]c
 		columns[i].chunks, err = space.column(w.schema.Field(i), rec.Column(i), w.leaves[i], w.bloom[i])
 		if err != nil {
 			return fmt.Errorf("column %q: %w", name, err)
+		}
+		if look != nil {
+			look.Encoded(by, i, rec.Column(i), space.facts(columns[i].chunks))
 		}
 		return nil
 	}

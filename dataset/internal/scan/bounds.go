@@ -45,11 +45,6 @@ func newBounds(t arrow.DataType) bounds {
 
 type boolBounds struct{ seenFalse, seenTrue bool }
 
-func (b *boolBounds) add(v bool) {
-	b.seenTrue = b.seenTrue || v
-	b.seenFalse = b.seenFalse || !v
-}
-
 func (b *boolBounds) json() (lo, hi json.RawMessage) {
 	if b.seenTrue || b.seenFalse {
 		lo, hi = strconv.AppendBool(nil, !b.seenFalse), strconv.AppendBool(nil, b.seenTrue)

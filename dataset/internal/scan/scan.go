@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/millwright-ml/millwright/dataset/internal/pqfile"
 	"github.com/millwright-ml/millwright/dataset/profile"
 )
 
@@ -68,7 +69,7 @@ func (s *Scanner) Add(rec arrow.RecordBatch, texts *profile.TextCounter) (faults
 			faults = append(faults, f...)
 			continue
 		}
-		s.Count(i, rec.Column(i), texts)
+		s.Count(i, rec.Column(i), pqfile.Facts{}, texts)
 	}
 	s.End(rec.NumRows())
 	return faults
@@ -80,12 +81,15 @@ func (s *Scanner) Check(column int, a arrow.Array) []string {
 	return check(c.name, c.field, a, s.base+s.rows)
 }
 
-// Count takes the values of a column in the next batch into its summary. texts
-// is a work space.
-func (s *Scanner) Count(column int, a arrow.Array, texts *profile.TextCounter) {
+// Count takes the values of a column in the next batch into its summary. What is
+// known of them need not be found out again. texts is a work space.
+func (s *Scanner) Count(column int, a arrow.Array, facts pqfile.Facts, texts *profile.TextCounter) {
 	c := &s.columns[column]
 	c.nulls += int64(a.NullN())
-	c.add(a, texts)
+	if c.summary != nil && c.summary.Rows() == 0 {
+		c.summary.Expect(a.Len())
+	}
+	c.add(a, facts, texts)
 }
 
 // End ends a batch of so many rows.

@@ -1,9 +1,14 @@
 package scan
 
 import (
+	"encoding/binary"
+	"math"
+
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/bitutil"
 
+	"github.com/millwright-ml/millwright/dataset/internal/pqfile"
 	"github.com/millwright-ml/millwright/dataset/profile"
 )
 
@@ -19,40 +24,26 @@ func profiled(t arrow.DataType) bool {
 }
 
 // add feeds the values of one batch to the profile and the bounds.
-func (c *column) add(a arrow.Array, texts *profile.TextCounter) {
+func (c *column) add(a arrow.Array, facts pqfile.Facts, texts *profile.TextCounter) {
 	switch a := a.(type) {
 	case *array.Boolean:
-		b, _ := c.bounds.(*boolBounds)
-		for i := range a.Len() {
-			if a.IsNull(i) {
-				c.summary.AddNull()
-				continue
-			}
-			v, f := a.Value(i), 0.0
-			if v {
-				f = 1
-			}
-			c.summary.AddFloat(f)
-			if b != nil {
-				b.add(v)
-			}
-		}
+		c.addBools(a)
 	case *array.Int8:
-		numbers(c, a, a.Int8Values(), 1, 1)
+		numbers(c, a, a.Int8Values(), 1, 1, facts)
 	case *array.Int16:
-		numbers(c, a, a.Int16Values(), 1, 1)
+		numbers(c, a, a.Int16Values(), 1, 1, facts)
 	case *array.Int32:
-		numbers(c, a, a.Int32Values(), 1, 1)
+		numbers(c, a, a.Int32Values(), 1, 1, facts)
 	case *array.Int64:
-		numbers(c, a, a.Int64Values(), 1, 1)
+		numbers(c, a, a.Int64Values(), 1, 1, facts)
 	case *array.Date32:
-		numbers(c, a, a.Date32Values(), 86400, 1)
+		numbers(c, a, a.Date32Values(), 86400, 1, facts)
 	case *array.Timestamp:
-		numbers(c, a, a.TimestampValues(), 1, 1e6)
+		numbers(c, a, a.TimestampValues(), 1, 1e6, facts)
 	case *array.Float32:
-		numbers(c, a, a.Float32Values(), 1, 1)
+		numbers(c, a, a.Float32Values(), 1, 1, facts)
 	case *array.Float64:
-		numbers(c, a, a.Float64Values(), 1, 1)
+		numbers(c, a, a.Float64Values(), 1, 1, facts)
 	case *array.Decimal128:
 		scale := a.DataType().(*arrow.Decimal128Type).Scale
 		b, _ := c.bounds.(*decimalBounds)
@@ -67,7 +58,7 @@ func (c *column) add(a arrow.Array, texts *profile.TextCounter) {
 			}
 		}
 	case *array.String:
-		c.addTexts(a, texts)
+		c.addTexts(a, facts, texts)
 	}
 }
 
@@ -79,7 +70,7 @@ type number interface {
 const block = 1024
 
 // numbers profiles v * mul / div, which is how times become Unix seconds.
-func numbers[T number](c *column, a arrow.Array, values []T, mul, div float64) {
+func numbers[T number](c *column, a arrow.Array, values []T, mul, div float64, facts pqfile.Facts) {
 	if nulls := a.NullN(); nulls > 0 {
 		c.summary.AddNulls(uint64(nulls))
 		if nulls == len(values) {
@@ -87,6 +78,18 @@ func numbers[T number](c *column, a arrow.Array, values []T, mul, div float64) {
 		}
 	}
 	b, _ := c.bounds.(*numberBounds[T])
+	if b != nil && facts.Bounded {
+		b.widen(facts)
+		b = nil
+	}
+	if facts.Dict != nil && b == nil {
+		counted := make([]float64, len(facts.Dict.Counts))
+		for i := range counted {
+			counted[i] = facts.Dict.Float(i) * mul / div
+		}
+		c.summary.AddCounted(counted, facts.Dict.Counts)
+		return
+	}
 	var valid [block]T
 	var floats [block]float64
 	nulls := a.NullN() > 0
@@ -137,10 +140,65 @@ func (b *numberBounds[T]) add(values []T) {
 	b.lo, b.hi, b.seen = lo, hi, seen
 }
 
+// widen widens the bounds to those that are known.
+func (b *numberBounds[T]) widen(facts pqfile.Facts) {
+	b.nan = b.nan || facts.NaN
+	for _, raw := range [][]byte{facts.Min, facts.Max} {
+		var v T
+		switch p := any(&v).(type) {
+		case *float32:
+			*p = math.Float32frombits(binary.LittleEndian.Uint32(raw))
+		case *float64:
+			*p = math.Float64frombits(binary.LittleEndian.Uint64(raw))
+		default:
+			if len(raw) == 4 {
+				v = T(int32(binary.LittleEndian.Uint32(raw)))
+			} else {
+				v = T(int64(binary.LittleEndian.Uint64(raw)))
+			}
+		}
+		b.add([]T{v})
+	}
+}
+
+// addBools counts bits.
+func (c *column) addBools(a *array.Boolean) {
+	n, set := a.Len()-a.NullN(), 0
+	bits, at := []byte(nil), a.Data().Offset()
+	if n > 0 {
+		bits = a.Data().Buffers()[1].Bytes()
+	}
+	if a.NullN() == 0 {
+		set = bitutil.CountSetBits(bits, at, n)
+	} else {
+		for i := range a.Len() {
+			if a.IsValid(i) && a.Value(i) {
+				set++
+			}
+		}
+	}
+	c.summary.AddNulls(uint64(a.NullN()))
+	c.summary.AddCounted([]float64{0, 1}, []uint32{uint32(n - set), uint32(set)})
+	if b, ok := c.bounds.(*boolBounds); ok {
+		b.seenFalse, b.seenTrue = b.seenFalse || set < n, b.seenTrue || set > 0
+	}
+}
+
 // addTexts profiles the texts that are not null, where they lie.
-func (c *column) addTexts(a *array.String, texts *profile.TextCounter) {
+func (c *column) addTexts(a *array.String, facts pqfile.Facts, texts *profile.TextCounter) {
 	value := a.Value
 	n := a.Len()
+	b, _ := c.bounds.(*textBounds)
+	if b != nil && facts.Bounded {
+		b.add(string(facts.Min))
+		b.add(string(facts.Max))
+		b = nil
+	}
+	if facts.Dict != nil {
+		c.summary.AddNulls(uint64(a.NullN()))
+		texts.AddCounted(c.summary, len(facts.Dict.Counts), facts.Dict.Text, facts.Dict.Counts)
+		return
+	}
 	if nulls := a.NullN(); nulls > 0 {
 		c.summary.AddNulls(uint64(nulls))
 		at := make([]int32, 0, n-nulls)
@@ -152,7 +210,6 @@ func (c *column) addTexts(a *array.String, texts *profile.TextCounter) {
 		n, value = len(at), func(i int) string { return a.Value(int(at[i])) }
 	}
 	texts.Add(c.summary, n, value)
-	b, _ := c.bounds.(*textBounds)
 	if b == nil || n == 0 {
 		return
 	}
