@@ -56,6 +56,8 @@ func (c *Cluster) startAPIServer(ctx context.Context) error {
 		"--kubelet-client-certificate=" + c.pki.path("kubelet-client.crt"), "--kubelet-client-key=" + c.pki.path("kubelet-client.key"),
 		// A pod leaves a node that is lost after this and not after five minutes.
 		"--default-not-ready-toleration-seconds=1", "--default-unreachable-toleration-seconds=1",
+		// Asked to end it ends its watches; it would wait for them for a minute.
+		"--shutdown-watch-termination-grace-period=1s",
 		"--max-requests-inflight=2000", "--max-mutating-requests-inflight=1000",
 	}
 	if c.opts.NoServiceAccounts {

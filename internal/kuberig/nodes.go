@@ -18,7 +18,7 @@ import (
 // managedLabel is on the nodes that kwok plays.
 const managedLabel = prefix + "managed"
 
-// atOnce is how many nodes are made beside each other.
+// atOnce is how many nodes are made or removed beside each other.
 const atOnce = 32
 
 // AddNodes adds nodes and waits until pods can be placed on them. The test's end
@@ -30,10 +30,11 @@ func (c *Cluster) AddNodes(t testing.TB, spec NodeSpec) []string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		for _, name := range names {
-			if err := c.RemoveNode(context.WithoutCancel(t.Context()), name); err != nil && !c.down() {
-				t.Errorf("%v", err)
-			}
+		err := each(context.WithoutCancel(t.Context()), len(names), func(ctx context.Context, i int) error {
+			return c.RemoveNode(ctx, names[i])
+		})
+		if err != nil && !c.down() {
+			t.Error(err)
 		}
 	})
 	return names
@@ -49,19 +50,28 @@ func (c *Cluster) addNodes(ctx context.Context, spec NodeSpec) ([]string, error)
 		return nil, err
 	}
 	names := make([]string, spec.Count)
-	for begin := 0; begin < spec.Count; begin += atOnce {
-		var steps []func(context.Context) error
-		for i := begin; i < min(begin+atOnce, spec.Count); i++ {
-			steps = append(steps, func(ctx context.Context) (err error) {
-				names[i], err = c.addNode(ctx, spec)
-				return err
-			})
-		}
-		if err := together(ctx, steps...); err != nil {
-			return nil, err
-		}
+	err := each(ctx, spec.Count, func(ctx context.Context, i int) (err error) {
+		names[i], err = c.addNode(ctx, spec)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	return names, c.awaitNodes(ctx, names)
+}
+
+// each does something n times, some of it beside each other, until an error.
+func each(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
+	for begin := 0; begin < n; begin += atOnce {
+		var steps []func(context.Context) error
+		for i := begin; i < min(begin+atOnce, n); i++ {
+			steps = append(steps, func(ctx context.Context) error { return do(ctx, i) })
+		}
+		if err := together(ctx, steps...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // complete fills in the defaults.
