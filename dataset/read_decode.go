@@ -43,6 +43,7 @@ func (p *readPlan) decode(ctx context.Context, l *loaded, w wantedGroup) (out []
 		}
 	}()
 	rows := l.file.Rows(w.index)
+	span := rowSpan{to: rows}
 	cols := make([]arrow18.Array, len(p.fields))
 	defer func() {
 		for _, c := range cols {
@@ -53,33 +54,59 @@ func (p *readPlan) decode(ctx context.Context, l *loaded, w wantedGroup) (out []
 	}()
 	mask := w.rows
 	if p.bound != nil && !w.all {
-		if err := p.decodeColumns(ctx, l, w.index, mask, cols, 0, p.tested); err != nil {
+		mask = span.tighten(mask)
+		if err := p.decodeColumns(ctx, l, w.index, span, mask, cols, 0, p.tested); err != nil {
 			return nil, err
 		}
-		if mask, err = p.match(cols, rows, mask); err != nil || mask.Count() == 0 {
+		if mask, err = p.match(cols, span.rows(), mask); err != nil || mask.Count() == 0 {
 			return nil, err
 		}
-		if mask.Count() == int(rows) {
+		// Only what lies between the first and the last match is decoded of the rest.
+		from := span.from
+		mask = span.tighten(mask)
+		for i, c := range cols[:p.tested] {
+			cols[i] = array18.NewSlice(c, span.from-from, span.to-from)
+			c.Release()
+		}
+		if mask.Count() == mask.Len() {
 			mask = nil
 		}
-	} else if err := p.decodeColumns(ctx, l, w.index, nil, cols, 0, p.tested); err != nil {
+	} else if err := p.decodeColumns(ctx, l, w.index, span, nil, cols, 0, p.tested); err != nil {
 		return nil, err
 	}
-	if err := p.decodeColumns(ctx, l, w.index, mask, cols, p.tested, len(cols)); err != nil {
+	if err := p.decodeColumns(ctx, l, w.index, span, mask, cols, p.tested, len(cols)); err != nil {
 		return nil, err
 	}
-	return p.records(ctx, cols, rows, mask)
+	return p.records(ctx, cols, span.rows(), mask)
+}
+
+// rowSpan is the rows [from, to) of a row group.
+type rowSpan struct{ from, to int64 }
+
+func (s rowSpan) rows() int64 { return s.to - s.from }
+
+// tighten makes the span that of the marked rows, of which there are some; nil
+// marks all. It returns the mask of the new span.
+func (s *rowSpan) tighten(mask *filter.Mask) *filter.Mask {
+	if mask == nil {
+		return nil
+	}
+	from, to := mask.Span()
+	s.from, s.to = s.from+int64(from), s.from+int64(to)
+	return mask.Slice(from, to)
 }
 
 // decodeColumns fills cols[from:to] with arrays of the table's types.
-func (p *readPlan) decodeColumns(ctx context.Context, l *loaded, group int, mask *filter.Mask, cols []arrow18.Array, from, to int) error {
+func (p *readPlan) decodeColumns(ctx context.Context, l *loaded, group int, rows rowSpan, mask *filter.Mask, cols []arrow18.Array, from, to int) error {
 	mem := p.v.dataset.catalog.mem
-	opts := pqfile.DecodeOptions{Mem: mem, Trusted: l.trusted}
+	opts := pqfile.DecodeOptions{Mem: mem, Trusted: l.trusted, From: rows.from, To: rows.to}
 	if mem == memory.DefaultAllocator {
 		opts.Mem = nil
 	}
 	if mask != nil {
-		opts.Keep = func(from, to int64) bool { return mask.Any(int(from), int(to)) }
+		opts.Keep = func(from, to int64) bool {
+			return mask.Any(int(max(from-rows.from, 0)), int(min(to, rows.to)-rows.from))
+		}
 	}
 	var columns, places []int
 	for i := from; i < to; i++ {
@@ -91,7 +118,7 @@ func (p *readPlan) decodeColumns(ctx context.Context, l *loaded, group int, mask
 		if err != nil {
 			return err
 		}
-		cols[i] = array18.MakeArrayOfNull(mem, t, int(l.file.Rows(group)))
+		cols[i] = array18.MakeArrayOfNull(mem, t, int(rows.rows()))
 	}
 	if len(columns) == 0 {
 		return nil

@@ -96,3 +96,27 @@ func (m *Mask) And(o *Mask) *Mask {
 
 // Any tells whether a row of [from, to) is marked.
 func (m *Mask) Any(from, to int) bool { return m.find(from, 0) < to }
+
+// Span is the first row that is marked and the one behind the last; 0, 0 when
+// none is.
+func (m *Mask) Span() (from, to int) {
+	if m.set == 0 {
+		return 0, 0
+	}
+	last := len(m.bits) - 1
+	for m.bits[last] == 0 {
+		last--
+	}
+	return m.find(0, 0), last*64 + bits.Len64(m.bits[last])
+}
+
+// Slice is the mask of the rows [from, to).
+func (m *Mask) Slice(from, to int) *Mask {
+	return MaskOf(to-from, func(yield func(int, int) bool) {
+		for a, b := range m.Runs() {
+			if a < to && b > from && !yield(a-from, b-from) {
+				return
+			}
+		}
+	})
+}

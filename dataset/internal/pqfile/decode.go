@@ -23,7 +23,8 @@ import (
 type chunkDecoder struct {
 	data     []byte
 	codec    *zstd.Decoder // nil when nothing is compressed.
-	rows     int
+	first    int           // The row of the chunk that is decoded first.
+	rows     int           // That are decoded.
 	optional bool
 	keep     func(from, to int64) bool // nil keeps every page.
 	mem      memory.Allocator
@@ -80,7 +81,7 @@ func decoderFor(t arrow.DataType, physical parquet.Type, rows int, raw int64, me
 
 // decodeColumn decodes a column of flat values, or of lists of them; ok is false when only the library can. The
 // rows of pages that keep refuses come out as nulls or zeros.
-func (f *File) decodeColumn(src *segments, group, column int, keep func(from, to int64) bool, mem memory.Allocator) (out arrow.Array, ok bool, err error) {
+func (f *File) decodeColumn(src *segments, group, column int, opts DecodeOptions, mem memory.Allocator) (out arrow.Array, ok bool, err error) {
 	if !f.Own() || len(f.leaves[column]) != 1 {
 		return nil, false, nil
 	}
@@ -90,7 +91,7 @@ func (f *File) decodeColumn(src *segments, group, column int, keep func(from, to
 		return nil, false, err
 	}
 	leaf := f.meta.Schema.Column(c.Leaf)
-	d := &chunkDecoder{rows: int(f.rows[group]), optional: leaf.MaxDefinitionLevel() == 1, keep: keep, mem: mem}
+	d := &chunkDecoder{rows: int(f.rows[group]), optional: leaf.MaxDefinitionLevel() == 1, keep: opts.Keep, mem: mem}
 	field := f.schema.Field(column)
 	elem, isList := listOf(field, leaf)
 	if !isList && (!f.Flat(column) || leaf.MaxDefinitionLevel() > 1 || leaf.MaxRepetitionLevel() > 0) {
@@ -117,6 +118,13 @@ func (f *File) decodeColumn(src *segments, group, column int, keep func(from, to
 	if d.data, err = src.view(c.Off, c.Len); err != nil {
 		return nil, false, err
 	}
+	from, to := opts.From, opts.To
+	if !isList {
+		if err := d.narrow(int(from), int(to)); err != nil {
+			return nil, false, fmt.Errorf("row group %d: column %q: %w", group, field.Name, err)
+		}
+		from, to = from-int64(d.first), to-int64(d.first)
+	}
 	t, n := field.Type, d.rows
 	if isList {
 		if t = elem.Type; meta.NumValues() > math.MaxInt32 {
@@ -124,7 +132,11 @@ func (f *File) decodeColumn(src *segments, group, column int, keep func(from, to
 		}
 		n = int(meta.NumValues())
 	}
-	if d.values = decoderFor(t, leaf.PhysicalType(), n, c.Raw, mem); d.values == nil {
+	raw := c.Raw
+	if d.rows < int(f.rows[group]) {
+		raw = int64(float64(raw) * float64(d.rows) / float64(f.rows[group]))
+	}
+	if d.values = decoderFor(t, leaf.PhysicalType(), n, raw, mem); d.values == nil {
 		return nil, false, nil
 	}
 	defer d.values.release()
@@ -147,10 +159,43 @@ func (f *File) decodeColumn(src *segments, group, column int, keep func(from, to
 	if err != nil {
 		return nil, false, fmt.Errorf("row group %d: column %q: %w", group, field.Name, err)
 	}
+	cut(&out, from, to)
 	return out, true, nil
 }
 
+// narrow leaves the pages with rows in [from, to) to be decoded, and what comes
+// before them but for the dictionary.
+func (d *chunkDecoder) narrow(from, to int) error {
+	if from <= 0 && to >= d.rows {
+		return nil
+	}
+	// The headers are read twice. There are few.
+	pages := chunkDecoder{data: d.data}
+	row, first, last := 0, -1, d.rows
+	for row < d.rows && row < to {
+		h, _, err := pages.nextPage()
+		if err != nil {
+			return err
+		}
+		if h.kind == dictionaryPage {
+			continue
+		}
+		rows := int(h.values)
+		if h.kind != dataPageV1 || rows == 0 || rows > d.rows-row {
+			return fmt.Errorf("a page of kind %d claims %d rows of %d", h.kind, rows, d.rows-row)
+		}
+		if row+rows > from && first < 0 {
+			first = row
+		}
+		row += rows
+		last = row
+	}
+	d.first, d.rows = max(first, 0), last-max(first, 0)
+	return nil
+}
+
 func (d *chunkDecoder) decode() error {
+	before := d.first // Rows of pages that come before those that are wanted.
 	if d.optional {
 		d.valid = clearBits(d.rows, d.mem)
 	}
@@ -169,10 +214,14 @@ func (d *chunkDecoder) decode() error {
 			continue
 		}
 		rows := int(h.values)
+		if before > 0 && h.kind == dataPageV1 && rows <= before {
+			before -= rows
+			continue
+		}
 		if h.kind != dataPageV1 || rows == 0 || rows > d.rows-row {
 			return fmt.Errorf("a page of kind %d claims %d rows of %d", h.kind, rows, d.rows-row)
 		}
-		if d.keep != nil && !d.keep(int64(row), int64(row+rows)) {
+		if d.keep != nil && !d.keep(int64(d.first+row), int64(d.first+row+rows)) {
 			d.values.skip(row, rows)
 			if d.optional {
 				d.nulls += rows

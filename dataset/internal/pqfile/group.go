@@ -17,6 +17,9 @@ type DecodeOptions struct {
 	Mem memory.Allocator
 	// Trusted bytes are ours: their digest was checked.
 	Trusted bool
+	// From and To are the rows that are wanted, for which arrays are made. The
+	// default is all rows; To 0 is the end of the row group.
+	From, To int64
 	// Keep tells whether a run of rows is wanted; nil wants all. Rows that are not
 	// may come out as nulls or zeros.
 	Keep func(from, to int64) bool
@@ -37,6 +40,9 @@ func (f *File) Decode(ctx context.Context, parts []Segment, group int, columns [
 			out = nil
 		}
 	}()
+	if opts.To == 0 {
+		opts.To = f.rows[group]
+	}
 	src, own := f.source(parts), opts.Mem
 	if opts.Mem == nil {
 		own, opts.Mem = heap{}, memory.DefaultAllocator
@@ -48,7 +54,7 @@ func (f *File) Decode(ctx context.Context, parts []Segment, group int, columns [
 		}
 		ok := false
 		if opts.Trusted {
-			if out[i], ok, err = f.decodeColumn(src, group, c, opts.Keep, own); err != nil {
+			if out[i], ok, err = f.decodeColumn(src, group, c, opts, own); err != nil {
 				return out, err
 			}
 		}
@@ -56,7 +62,21 @@ func (f *File) Decode(ctx context.Context, parts []Segment, group int, columns [
 			rest = append(rest, i)
 		}
 	}
-	return out, f.decodeRest(ctx, parts, group, columns, rest, out, opts)
+	if err := f.decodeRest(ctx, parts, group, columns, rest, out, opts); err != nil {
+		return out, err
+	}
+	for _, i := range rest {
+		cut(&out[i], opts.From, opts.To)
+	}
+	return out, nil
+}
+
+// cut leaves the rows [from, to) of an array.
+func cut(a *arrow.Array, from, to int64) {
+	if whole := *a; from > 0 || to < int64(whole.Len()) {
+		*a = array.NewSlice(whole, from, to)
+		whole.Release()
+	}
 }
 
 // decodeRest decodes what only the library can.
