@@ -160,7 +160,7 @@ func TestGang(t *testing.T) {
 	pool(t, c, ns, 4)
 	job := gpuJob("gang", ns, 5, kuberig.Behaviour{Run: kuberig.Forever})
 	job.Spec.Scheduling = &batchv1.JobSchedulingConfiguration{SchedulingPolicy: &schedulingv1alpha3.WorkloadPodGroupSchedulingPolicy{
-		Gang: &schedulingv1alpha3.WorkloadPodGroupGangSchedulingPolicy{MinCount: ptr(int32(5))},
+		Gang: &schedulingv1alpha3.WorkloadPodGroupGangSchedulingPolicy{MinCount: new(int32(5))},
 	}}
 	submit(t, c, ns, job)
 	c.Eventually(t, "the scheduler says why", func(ctx context.Context) error {

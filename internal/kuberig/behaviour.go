@@ -146,7 +146,7 @@ func finish(pod *corev1.Pod, end End) {
 		}
 		status.Ready = false
 		status.State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
-			ExitCode: int32(end.ExitCode), Reason: reason, Message: end.Message, StartedAt: started, FinishedAt: now, //nolint:gosec // An exit code is small.
+			ExitCode: int32(end.ExitCode), Reason: reason, Message: end.Message, StartedAt: started, FinishedAt: now,
 		}}
 		statuses = append(statuses, status)
 	}

@@ -2,6 +2,7 @@ package kuberig_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"testing"
@@ -152,7 +153,7 @@ func TestEvictedPodIsReplacedAndNotCounted(t *testing.T) {
 	c.Eventually(t, "the pod goes", func(ctx context.Context) error {
 		_, err := c.Client().CoreV1().Pods(ns).Get(ctx, old[0].Name, metav1.GetOptions{})
 		if err == nil {
-			return fmt.Errorf("it is still there")
+			return errors.New("it is still there")
 		}
 		return nil
 	})
@@ -201,7 +202,7 @@ func TestQuotaLetsAPartStart(t *testing.T) {
 	c.Eventually(t, "the quota is counted", func(ctx context.Context) error {
 		q, err := c.Client().CoreV1().ResourceQuotas(ns).Get(ctx, "gpus", metav1.GetOptions{})
 		if err == nil && len(q.Status.Hard) == 0 {
-			err = fmt.Errorf("not yet")
+			err = errors.New("not yet")
 		}
 		return err
 	})
@@ -210,7 +211,7 @@ func TestQuotaLetsAPartStart(t *testing.T) {
 	c.Eventually(t, "the reason is in an event", func(ctx context.Context) error {
 		events, err := c.Client().CoreV1().Events(ns).List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.name=partly,reason=FailedCreate"})
 		if err == nil && len(events.Items) == 0 {
-			err = fmt.Errorf("no event yet")
+			err = errors.New("no event yet")
 		}
 		return err
 	})
@@ -267,7 +268,7 @@ func TestLogs(t *testing.T) {
 	pod := running[0].Name
 	followed := make(chan string, 1)
 	go func() {
-		text, err := read(t.Context(), c, ns, pod, &corev1.PodLogOptions{Follow: true, TailLines: ptr(int64(1))})
+		text, err := read(t.Context(), c, ns, pod, &corev1.PodLogOptions{Follow: true, TailLines: new(int64(1))})
 		if err != nil {
 			text = err.Error()
 		}
@@ -286,5 +287,3 @@ func TestLogs(t *testing.T) {
 	require.NoError(t, err)
 	require.Regexp(t, `(?s)^\d{4}-\S+Z rank . begins\n.*\n\S+ step 2\n$`, text)
 }
-
-func ptr[T any](v T) *T { return &v }

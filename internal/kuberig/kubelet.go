@@ -29,7 +29,7 @@ type kubelet struct {
 	c      *Cluster
 	port   int
 	server *http.Server
-	ctx    context.Context //nolint:containedctx // It ends the writers of logs with the server.
+	ctx    context.Context // it ends the writers of logs with the server
 	cancel context.CancelFunc
 
 	mu    sync.Mutex

@@ -176,7 +176,7 @@ func TestDynamicResourceAllocation(t *testing.T) {
 	require.NoError(t, err)
 	job := gpuJob("claims", ns, 1, kuberig.Behaviour{Run: kuberig.Forever})
 	spec := &job.Spec.Template.Spec
-	spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu", ResourceClaimTemplateName: ptr("big")}}
+	spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu", ResourceClaimTemplateName: new("big")}}
 	spec.Containers[0].Resources = corev1.ResourceRequirements{Claims: []corev1.ResourceClaim{{Name: "gpu"}}}
 	submit(t, c, ns, job)
 	pods(t, c, ns, "claims", corev1.PodRunning, 1)

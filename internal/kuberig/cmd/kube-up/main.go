@@ -65,8 +65,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 		path = *link
 	}
-	fmt.Fprintf(out, "%s\n\nexport KUBECONFIG=%s\n\nup in %.1f s; logs in %s; Ctrl-C stops it\n",
+	_, err = fmt.Fprintf(out, "%s\n\nexport KUBECONFIG=%s\n\nup in %.1f s; logs in %s; Ctrl-C stops it\n",
 		c.Config().Host, path, time.Since(began).Seconds(), c.Dir())
+	if err != nil {
+		_ = c.Stop() // the other error is the one to tell
+		return err
+	}
 	<-ctx.Done()
 	return c.Stop()
 }
