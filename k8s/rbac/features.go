@@ -29,7 +29,6 @@ const (
 	MPIJob     Feature = "mpijob"     // run jobs as MPIJobs
 	Kueue      Feature = "kueue"      // queue jobs, and say where in the queue they are
 	Volcano    Feature = "volcano"    // gang scheduling by Volcano
-	Gang       Feature = "gang"       // gang scheduling by Kubernetes itself
 	DRA        Feature = "dra"        // ask for GPUs by dynamic resource allocation
 	Leader     Feature = "leader"     // elect a leader among replicas (package k8s/leader)
 
@@ -105,70 +104,57 @@ var table = map[Feature][]grant{
 	Run: {
 		{group: "batch", resource: "jobs", verbs: lifecycle("Job")},
 		{resource: "pods", verbs: map[string]string{
-			"get":   "Why and Logs cannot read a pod",
 			"list":  "Status, Wait and Why do not see pods: no exit code, rank or last lines",
 			"watch": "Status and Wait do not hear when a pod changes",
 		}},
 		{resource: "services", verbs: map[string]string{
 			"create": "Submit cannot make the headless Service of a job with several nodes",
-			"get":    "Submit and Plan cannot read the headless Service of a job with several nodes",
 			"patch":  "Submit cannot apply the headless Service of a job with several nodes",
 		}},
 	},
 	Logs:   {{resource: "pods/log", verbs: readable("Logs and the last lines of a failure are empty", "get")}},
-	Events: {{resource: "events", verbs: readable("Events is empty, and Why cannot say what the scheduler, the quota and the kubelet refused", "get", "list", "watch")}},
-	Quota:  {{resource: "resourcequotas", verbs: readable("Plan does not see what the ResourceQuotas leave: a job beyond them starts in part and waits", "get", "list")}},
+	Events: {{resource: "events", verbs: readable("Events is empty, and Why cannot say what the scheduler, the quota and the kubelet refused", "list", "watch")}},
+	Quota:  {{resource: "resourcequotas", verbs: readable("Plan does not see what the ResourceQuotas leave: a job beyond them starts in part and waits", "list")}},
 	Volumes: {
 		{resource: "persistentvolumeclaims", verbs: readable("Plan does not see that a claim is absent: the pods wait", "get")},
 	},
 	JobSet: {{group: "jobset.x-k8s.io", resource: "jobsets", verbs: lifecycle("JobSet")}},
 	TrainJob: {
 		{group: trainer, resource: "trainjobs", verbs: lifecycle("TrainJob")},
-		{group: trainer, resource: "trainingruntimes", verbs: readable("Plan does not see the namespace's training runtimes", "get", "list")},
-		{group: trainer, resource: "clustertrainingruntimes", cluster: true, verbs: readable("Plan does not see the cluster's training runtimes", "get", "list")},
+		{group: trainer, resource: "trainingruntimes", verbs: readable("Plan does not see the namespace's training runtimes", "get")},
+		{group: trainer, resource: "clustertrainingruntimes", cluster: true, verbs: readable("Plan does not see the cluster's training runtimes", "get")},
 	},
 	PyTorchJob: {{group: kubeflow, resource: "pytorchjobs", verbs: lifecycle("PyTorchJob")}},
 	MPIJob:     {{group: kubeflow, resource: "mpijobs", verbs: lifecycle("MPIJob")}},
 	Kueue: {
-		{group: kueue, resource: "localqueues", verbs: readable("Plan does not see that a queue is absent or stopped", "get", "list")},
-		{group: kueue, resource: "workloads", verbs: readable("Status and Why cannot say where in the queue a job is, and why it is not admitted", "get", "list", "watch")},
-	},
-	Volcano: {
-		{group: "scheduling.volcano.sh", resource: "podgroups", verbs: map[string]string{
-			"create": "Submit cannot make the PodGroup of a gang",
-			"get":    "Submit and Why cannot read the PodGroup of a gang",
-			"list":   "Why cannot say that a gang does not fit",
-			"patch":  "Submit cannot apply the PodGroup of a gang",
+		{group: kueue, resource: "localqueues", verbs: readable("Plan does not see that a queue is absent or stopped", "get")},
+		{group: kueue, resource: "workloads", verbs: map[string]string{
+			"list":  "Status and Why cannot say where in the queue a job is, and why it is not admitted",
+			"patch": "Suspend and Resume cannot hold a job's place in the queue",
 		}},
-		{group: "scheduling.volcano.sh", resource: "queues", cluster: true, verbs: readable("Plan does not see that a queue is absent or closed", "get", "list")},
 	},
-	Gang: {
-		{group: gangs, resource: "workloads", verbs: readable("Why cannot say that a gang does not fit", "get", "list", "watch")},
-		{group: gangs, resource: "podgroups", verbs: readable("Why cannot say that a gang does not fit", "get", "list", "watch")},
-	},
-	DRA: {
-		{group: claims, resource: "resourceclaimtemplates", verbs: map[string]string{
-			"create": "Submit cannot make the claim for GPUs",
-			"get":    "Submit and Plan cannot read the claim for GPUs",
-			"patch":  "Submit cannot apply the claim for GPUs",
-		}},
-		{group: claims, resource: "resourceclaims", verbs: readable("Why cannot say that a claim for GPUs is not met", "get", "list")},
-		{group: claims, resource: "deviceclasses", cluster: true, verbs: readable("Plan cannot choose the device class of the GPUs", "get", "list")},
-	},
+	Volcano: {{group: "scheduling.volcano.sh", resource: "podgroups", verbs: map[string]string{
+		"create": "Submit cannot make the PodGroup of a gang",
+		"patch":  "Submit cannot apply the PodGroup of a gang",
+	}}},
+	DRA: {{group: claims, resource: "resourceclaimtemplates", verbs: map[string]string{
+		"create": "Submit cannot make the claim for GPUs",
+		"patch":  "Submit cannot apply the claim for GPUs",
+	}}},
 	Leader: {{group: "coordination.k8s.io", resource: "leases", verbs: map[string]string{
 		"create": "the first leader cannot be elected",
 		"get":    "no leader can be elected",
 		"update": "a leader cannot keep its Lease",
 	}}},
-	KueueCluster: {
-		{group: kueue, resource: "clusterqueues", cluster: true, verbs: readable("Plan does not see the quota behind a queue", "get", "list")},
-		{group: kueue, resource: "resourceflavors", cluster: true, verbs: readable("Plan does not see the GPU types behind a queue", "get", "list")},
+	KueueCluster: {{group: kueue, resource: "clusterqueues", cluster: true, verbs: readable("Plan does not see the quota behind a queue", "get")}},
+	Priority:     {{group: gangs, resource: "priorityclasses", cluster: true, verbs: readable("Plan does not see that a priority class is absent", "get")}},
+	Nodes: {
+		{resource: "nodes", cluster: true, verbs: map[string]string{
+			"get":  "Status and Usage cannot say on which type of GPU a job runs",
+			"list": "GPU types are guessed from known products instead of what the nodes have",
+		}},
+		{group: claims, resource: "resourceslices", cluster: true, verbs: readable("GPU types are guessed where a DRA driver offers the GPUs", "list")},
 	},
-	Priority: {{group: gangs, resource: "priorityclasses", cluster: true, verbs: readable("Plan does not see that a priority class is absent", "get", "list")}},
-	Nodes: {{resource: "nodes", cluster: true, verbs: map[string]string{
-		"get":  "Status cannot say on which type of GPU a job runs",
-		"list": "GPU types are guessed from known products instead of what the nodes have",
-	}}},
 	Inventory: {
 		{resource: "nodes", cluster: true, verbs: readable("the inventory cannot be taken", "list")},
 		{resource: "pods", cluster: true, verbs: readable("the inventory cannot tell which GPUs are in use", "list")},
