@@ -287,6 +287,10 @@ var table = &archtest.Table{
 			Own:  []string{"public"},
 			Link: slices.Concat(arrow, databases, prometheus),
 		},
+		"examples/train-gpu-job": {
+			Own:  []string{"public"},
+			Link: kubeconfig,
+		},
 		"examples/feed": {
 			Own:  []string{"public"},
 			Link: arrow,
