@@ -16,7 +16,9 @@
 // [Cluster.Finish].
 //
 // Not real are the containers, and thus GPUs, images and the network of pods; the
-// names and labels of nodes come from [NodeSpec]. Everything that decides anything
+// names and labels of nodes come from [NodeSpec]. A container that fails is not
+// started anew in its pod, whatever the restart policy, but by [Cluster.Restart].
+// Everything that decides anything
 // is real: validation, admission, quota, authorization, scheduling, the Job
 // controller, preemption, eviction, taints.
 //

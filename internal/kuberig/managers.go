@@ -23,6 +23,9 @@ type manager struct {
 	env    []string
 	// flags beside the configuration file.
 	flags []string
+	// converted are the custom resources whose versions the program converts; the
+	// versions of others differ in nothing but the name.
+	converted []string
 	// drop tells which webhooks are not installed.
 	drop func(webhook string) bool
 }
@@ -75,7 +78,12 @@ func (c *Cluster) managers() []manager {
 			env: []string{"POD_NAMESPACE=kueue-system"},
 			// Its server of queue positions listens on all addresses.
 			flags: []string{"--feature-gates=VisibilityOnDemand=false"},
-			drop:  c.foreign,
+			// Those for which its own installation says so.
+			converted: []string{
+				"localqueues.kueue.x-k8s.io", "clusterqueues.kueue.x-k8s.io", "cohorts.kueue.x-k8s.io",
+				"workloads.kueue.x-k8s.io", "multikueueclusters.kueue.x-k8s.io",
+			},
+			drop: c.foreign,
 		},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -78,12 +79,7 @@ func (c *Cluster) installResources(ctx context.Context, m *manager) error {
 		return err
 	}
 	for _, o := range objects {
-		versions, _, err := unstructured.NestedSlice(o.Object, "spec", "versions")
-		if err != nil {
-			return err
-		}
-		// One with several versions is converted by its manager.
-		if len(versions) > 1 {
+		if slices.Contains(m.converted, o.GetName()) {
 			hook := object{"clientConfig": c.hook(m, "/convert"), "conversionReviewVersions": []any{"v1"}}
 			if err := unstructured.SetNestedField(o.Object, object{"strategy": "Webhook", "webhook": hook}, "spec", "conversion"); err != nil {
 				return err
