@@ -7,7 +7,11 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/millwright-ml/millwright/k8s/internal/foreign"
 	"github.com/millwright-ml/millwright/k8s/internal/manifest"
+	"github.com/millwright-ml/millwright/k8s/internal/phase"
 	"github.com/millwright-ml/millwright/k8s/internal/watch"
 	"github.com/millwright-ml/millwright/train"
 )
@@ -34,17 +38,63 @@ func (b *backend) suspend(on bool) map[string]any {
 	return map[string]any{"suspend": on}
 }
 
+// backends are the kinds that are known. Nobody changes them.
 var backends = map[string]*backend{
 	"job": {
 		name: "job", source: watch.Jobs(), container: manifest.Container, gangs: true,
-		object: func(s train.Spec, p *manifest.Params) any { return manifest.Job(s, p) },
+		object:  func(s train.Spec, p *manifest.Params) any { return manifest.Job(s, p) },
+		refuses: noMPI,
+	},
+	"jobset": {
+		name: "jobset", container: manifest.Container, gangs: true,
+		source:  watch.Foreign(foreign.JobSets, func(o *foreign.JobSet) *metav1.ObjectMeta { return &o.ObjectMeta }, phase.FromJobSet),
+		object:  func(s train.Spec, p *manifest.Params) any { return manifest.JobSet(s, p) },
+		refuses: noMPI,
+	},
+	"trainjob": {
+		name: "trainjob", container: "node",
+		source: watch.Foreign(foreign.TrainJobs, func(o *foreign.TrainJob) *metav1.ObjectMeta { return &o.ObjectMeta }, phase.FromTrainJob),
+		object: func(s train.Spec, p *manifest.Params) any { return manifest.TrainJob(s, p) },
 		refuses: func(s train.Spec) string {
-			if s.Launch == train.MPI {
-				return "mpirun needs a launcher pod that reaches the others"
+			switch {
+			case s.Priority != "":
+				return "a TrainJob takes its priority class from the runtime"
+			case s.Dir != "":
+				return "a TrainJob takes its working directory from the image"
 			}
 			return ""
 		},
 	},
+	"pytorchjob": {
+		name: "pytorchjob", container: "pytorch", runPolicy: true,
+		source:  watch.Foreign(foreign.PyTorchJobs, func(o *foreign.KubeflowJob) *metav1.ObjectMeta { return &o.ObjectMeta }, phase.FromPyTorchJob),
+		object:  func(s train.Spec, p *manifest.Params) any { return manifest.PyTorchJob(s, p) },
+		refuses: noMPI,
+	},
+	"mpijob": {
+		name: "mpijob", container: "mpi", runPolicy: true,
+		source: watch.Foreign(foreign.MPIJobs, func(o *foreign.KubeflowJob) *metav1.ObjectMeta { return &o.ObjectMeta }, phase.FromMPIJob),
+		object: func(s train.Spec, p *manifest.Params) any { return manifest.MPIJob(s, p) },
+		refuses: func(s train.Spec) string {
+			if s.Launch != train.MPI {
+				return "it runs mpirun, which the Spec does not ask for"
+			}
+			return ""
+		},
+	},
+}
+
+func noMPI(s train.Spec) string {
+	if s.Launch == train.MPI {
+		return "mpirun needs a launcher pod that reaches the others"
+	}
+	return ""
+}
+
+// owns reports whether an object is the root of the job with that id, and not
+// made by a controller for one of another kind.
+func owns(meta metav1.Object, id string) bool {
+	return meta.GetName() == id && meta.GetLabels()[manifest.LabelJob] == id && len(meta.GetOwnerReferences()) == 0
 }
 
 // order is how backends are tried for a Spec.

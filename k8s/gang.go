@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/millwright-ml/millwright/k8s/internal/foreign"
 	"github.com/millwright-ml/millwright/k8s/internal/kube"
 	"github.com/millwright-ml/millwright/k8s/internal/manifest"
 	"github.com/millwright-ml/millwright/train"
@@ -12,9 +13,6 @@ import (
 // nativeGangs is served where the scheduler of Kubernetes 1.37 or later starts
 // groups of pods together.
 var nativeGangs = kube.Kind{Group: "scheduling.k8s.io", Version: "v1beta1", Resource: "podgroups", Kind: "PodGroup"}
-
-// volcanoGangs is served where Volcano is installed.
-var volcanoGangs = kube.Kind{Group: "scheduling.volcano.sh", Version: "v1beta1", Resource: "podgroups", Kind: "PodGroup"}
 
 // gang chooses what starts the job's nodes together.
 func (l *Launcher) gang(ctx context.Context, s train.Spec, c *compiled) error {
@@ -36,7 +34,7 @@ func (l *Launcher) gang(ctx context.Context, s train.Spec, c *compiled) error {
 			return nil
 		}
 	}
-	volcano, err := l.client.Serves(ctx, volcanoGangs)
+	volcano, err := l.client.Serves(ctx, foreign.PodGroups)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/millwright-ml/millwright/k8s/internal/foreign"
 	"github.com/millwright-ml/millwright/k8s/internal/kube"
 	"github.com/millwright-ml/millwright/k8s/internal/manifest"
 	"github.com/millwright-ml/millwright/train"
@@ -58,7 +59,7 @@ func (l *Launcher) compile(ctx context.Context, s train.Spec, opts *train.Submit
 		ID: train.NewJobID(), Namespace: l.opts.Namespace, SpecJSON: string(data), Hash: s.Hash(),
 		Queue: l.opts.Queue, ServiceAccount: l.opts.ServiceAccount, PullSecrets: l.opts.ImagePullSecrets,
 		Tolerations: l.opts.Tolerations, PodAnnotations: l.opts.PodAnnotations, RunAsUser: l.opts.RunAsUser,
-		NodeSelector: l.opts.NodeSelector, Team: s.Team,
+		NodeSelector: l.opts.NodeSelector, Team: s.Team, Restricted: l.opts.PodSecurity == "restricted",
 	}
 	if opts != nil && opts.Key != "" {
 		p.ID, p.Key = train.JobID(opts.Key), opts.Key
@@ -77,6 +78,9 @@ func (l *Launcher) compile(ctx context.Context, s train.Spec, opts *train.Submit
 	if err := l.gang(ctx, s, c); err != nil {
 		return nil, err
 	}
+	if err := l.runtime(ctx, s, c); err != nil {
+		return nil, err
+	}
 	c.children = l.childrenOf(s, c)
 	if c.backend.name == "job" && s.NodeCount() > 1 && s.Retry.Infra > 0 {
 		c.warnings = append(c.warnings, "retries: nothing in the cluster restarts all nodes together, so a failed job is not started again; JobSet would")
@@ -87,6 +91,12 @@ func (l *Launcher) compile(ctx context.Context, s train.Spec, opts *train.Submit
 func (l *Launcher) childrenOf(s train.Spec, c *compiled) []child {
 	var out []child
 	p := c.params
+	if p.GPU.Device != nil {
+		out = append(out, child{foreign.Claims, manifest.ClaimTemplate(p.ID), func(owner *metav1.OwnerReference) any { return manifest.Claim(s, p, owner) }})
+	}
+	if p.Gang == manifest.GangVolcano {
+		out = append(out, child{foreign.PodGroups, p.ID, func(owner *metav1.OwnerReference) any { return manifest.Group(s, p, owner) }})
+	}
 	if c.backend.name == "job" && s.NodeCount() > 1 {
 		out = append(out, child{kube.Services, p.ID, func(owner *metav1.OwnerReference) any { return manifest.Service(s, p, owner) }})
 	}
@@ -150,7 +160,7 @@ func (l *Launcher) elsewhere(ctx context.Context, c *compiled) (*job, error) {
 		case err != nil:
 			return nil, err
 		}
-		if meta := b.source.Meta(root); meta.GetLabels()[manifest.LabelJob] == c.params.ID {
+		if meta := b.source.Meta(root); owns(meta, c.params.ID) {
 			if err := conflict(c, meta); err != nil {
 				return nil, err
 			}
@@ -198,7 +208,7 @@ func (l *Launcher) Attach(ctx context.Context, id string) (train.Job, error) {
 		root := b.source.Fresh()
 		err := l.client.Get(ctx, b.source.Kind, l.opts.Namespace, id, root)
 		switch {
-		case err == nil && b.source.Meta(root).GetLabels()[manifest.LabelJob] == id:
+		case err == nil && owns(b.source.Meta(root), id):
 			return l.handle(b, b.source.Meta(root)), nil
 		case err == nil, errors.Is(err, kube.ErrNotFound), errors.Is(err, kube.ErrUnsupported):
 		case errors.Is(err, kube.ErrForbidden) && b.name != "job":
@@ -262,7 +272,7 @@ func (l *Launcher) listOne(ctx context.Context, b *backend, selector string, act
 				}
 			}
 			meta := b.source.Meta(item)
-			if meta.GetName() != meta.GetLabels()[manifest.LabelJob] {
+			if !owns(meta, meta.GetLabels()[manifest.LabelJob]) {
 				continue // made by a controller for the root
 			}
 			if !yield(l.handle(b, meta), nil) {

@@ -61,8 +61,12 @@ type Options struct {
 	// PodAnnotations are put on every pod, as service meshes and log collectors
 	// want. Default: none.
 	PodAnnotations map[string]string
-	// RunAsUser is the user id of the processes, as namespaces with restricted pod
-	// security want. Default nil: that of the image.
+	// PodSecurity "restricted" writes what namespaces with that level of pod
+	// security ask for: the image must not run as root then. Default "": images
+	// that run as root work.
+	PodSecurity string
+	// RunAsUser is the user id of the processes and the group of their volumes.
+	// Default nil: that of the image.
 	RunAsUser *int64
 	// FieldManager is the owner of what the launcher writes. Default "":
 	// "millwright".
@@ -102,6 +106,7 @@ func New(cfg *rest.Config, opts *Options) (*Launcher, error) {
 		f.Check(backends[name] != nil, "backend %q is none of job, jobset, trainjob, pytorchjob and mpijob", name)
 	}
 	f.Check(namespaceName.MatchString(l.opts.Namespace), "namespace %q is not lower-case letters, digits and \"-\"", l.opts.Namespace)
+	f.Check(l.opts.PodSecurity == "" || l.opts.PodSecurity == "restricted", "podSecurity is %q, want \"\" or \"restricted\"", l.opts.PodSecurity)
 	if err := f.Err("k8s: options"); err != nil {
 		return nil, err
 	}

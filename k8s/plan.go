@@ -83,7 +83,7 @@ func (l *Launcher) existing(ctx context.Context, p *train.Plan, c *compiled) err
 			return err
 		}
 		meta := b.source.Meta(root)
-		if meta.GetLabels()[manifest.LabelJob] != c.params.ID {
+		if !owns(meta, c.params.ID) {
 			continue
 		}
 		if err := conflict(c, meta); err != nil {

@@ -121,27 +121,6 @@ var (
 		"sigs.k8s.io/structured-merge-diff/v6",
 		"sigs.k8s.io/yaml",
 	}
-	// The types alone.
-	kubeTypes = []string{
-		"github.com/fxamacker/cbor/v2",
-		"github.com/go-logr/logr",
-		"github.com/json-iterator/go",
-		"github.com/modern-go/concurrent",
-		"github.com/modern-go/reflect2",
-		"github.com/x448/float16",
-		"go.yaml.in/yaml/v2",
-		"golang.org/x/net",
-		"golang.org/x/text",
-		"gopkg.in/inf.v0",
-		"k8s.io/api",
-		"k8s.io/apimachinery",
-		"k8s.io/klog/v2",
-		"k8s.io/kube-openapi",
-		"k8s.io/utils",
-		"sigs.k8s.io/json",
-		"sigs.k8s.io/randfill",
-		"sigs.k8s.io/structured-merge-diff/v6",
-	}
 	// What reads a kubeconfig file comes on top.
 	kubeconfig = slices.Concat(kubernetes, []string{"github.com/spf13/pflag"})
 	// client-go's leader election brings the generated clients along.
@@ -259,9 +238,9 @@ var table = &archtest.Table{
 			Link: kubeconfig,
 		},
 		"k8s/internal/foreign":  {Own: []string{"k8s/internal/kube"}, Link: kubernetes},
-		"k8s/internal/manifest": {Own: []string{"train"}, Link: kubeTypes},
-		"k8s/internal/phase":    {Own: []string{"train", "k8s/internal/manifest"}, Link: kubeTypes},
-		"k8s/internal/watch":    {Own: []string{"k8s/internal/kube", "k8s/internal/manifest", "k8s/internal/phase"}, Link: kubernetes},
+		"k8s/internal/manifest": {Own: []string{"train", "k8s/internal/foreign", "k8s/internal/kube"}, Link: kubernetes},
+		"k8s/internal/phase":    {Own: []string{"train", "k8s/internal/foreign", "k8s/internal/manifest"}, Link: kubernetes},
+		"k8s/internal/watch":    {Own: []string{"k8s/internal/foreign", "k8s/internal/kube", "k8s/internal/manifest", "k8s/internal/phase"}, Link: kubernetes},
 
 		"serve/oip": {},
 		"serve":     {Own: []string{"serve/oip", "internal/httperr"}},

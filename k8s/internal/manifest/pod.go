@@ -29,6 +29,7 @@ type Params struct {
 	PodAnnotations map[string]string
 	NodeSelector   map[string]string
 	RunAsUser      *int64
+	Restricted     bool // pod security
 	Scheduler      string
 	Team           string
 	GPU            GPU
@@ -115,6 +116,9 @@ func template(s train.Spec, p *Params, r ranks) corev1.PodTemplateSpec {
 		annotations = map[string]string{}
 	}
 	annotations[NoteSpec], annotations[NoteAttempt] = p.SpecJSON, "0"
+	if p.Gang == GangVolcano {
+		annotations["scheduling.k8s.io/group-name"] = p.ID
+	}
 	no, yes := false, true
 	grace := int64(math.Ceil(s.GracePeriod().Seconds()))
 	pod := corev1.PodSpec{
@@ -133,9 +137,12 @@ func template(s train.Spec, p *Params, r ranks) corev1.PodTemplateSpec {
 	if p.ServiceAccount == "" {
 		pod.AutomountServiceAccountToken = &no // the training program has no business with the API
 	}
+	if p.Restricted {
+		pod.SecurityContext.RunAsNonRoot = &yes
+	}
 	if p.RunAsUser != nil {
 		pod.SecurityContext.RunAsUser, pod.SecurityContext.FSGroup, pod.SecurityContext.RunAsNonRoot = p.RunAsUser, p.RunAsUser, &yes
-		if *p.RunAsUser == 0 {
+		if *p.RunAsUser == 0 && !p.Restricted {
 			pod.SecurityContext.RunAsNonRoot = nil
 		}
 	}

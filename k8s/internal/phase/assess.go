@@ -59,7 +59,6 @@ func Assess(r *Root, pods []Pod) (train.Status, *train.Ending) {
 		return s, &train.Ending{Cause: train.CauseCancelled, ExitCode: -1, Attempt: s.Attempt}
 	case r.Ended:
 		e := ending(r, pods)
-		e.Attempt = max(e.Attempt, 0)
 		s.Phase, s.Cause, s.Reason, s.Finished = train.Failed, e.Cause, reason(e), r.Finished
 		return s, e
 	case !r.Paused.IsZero() && r.Suspended && live == 0:
@@ -193,6 +192,9 @@ var policyMessage = regexp.MustCompile(`failed with exit code (\d+) matching`)
 // itself, for the others only follow; else by what its controller says.
 func ending(r *Root, pods []Pod) *train.Ending {
 	if r.Reason == "DeadlineExceeded" {
+		return &train.Ending{Cause: train.CauseDeadline, ExitCode: -1, Deadline: r.Deadline, Text: r.Message}
+	}
+	if r.Backend == "jobset" && r.overdue(started(r, pods)) {
 		return &train.Ending{Cause: train.CauseDeadline, ExitCode: -1, Deadline: r.Deadline, Text: r.Message}
 	}
 	var first *Pod

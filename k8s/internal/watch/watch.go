@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/millwright-ml/millwright/k8s/internal/foreign"
 	"github.com/millwright-ml/millwright/k8s/internal/kube"
 	"github.com/millwright-ml/millwright/k8s/internal/manifest"
 	"github.com/millwright-ml/millwright/k8s/internal/phase"
@@ -44,6 +45,22 @@ func Jobs() *Source {
 		},
 		Meta: func(o any) metav1.Object { return o.(*batchv1.Job) },
 		Read: func(o any) phase.Root { return phase.FromJob(o.(*batchv1.Job)) },
+	}
+}
+
+// Foreign is the source of objects of another project.
+func Foreign[T any](kind kube.Kind, meta func(*T) *metav1.ObjectMeta, read func(*T) phase.Root) *Source {
+	return &Source{
+		Kind:  kind,
+		Fresh: func() any { return new(T) },
+		List:  func() any { return &foreign.List[T]{} },
+		Items: func(list any) []any { return pointers(list.(*foreign.List[T]).Items) },
+		More: func(list any) (string, string) {
+			l := list.(*foreign.List[T])
+			return l.Continue, l.ResourceVersion
+		},
+		Meta: func(o any) metav1.Object { return meta(o.(*T)) },
+		Read: func(o any) phase.Root { return read(o.(*T)) },
 	}
 }
 
@@ -366,7 +383,7 @@ func (n *Namespace) take(source *Source, object any, gone bool) {
 		})
 		return
 	}
-	if source.Meta(object).GetName() != id {
+	if meta := source.Meta(object); meta.GetName() != id || len(meta.GetOwnerReferences()) > 0 {
 		return // made by a controller for the root
 	}
 	r := source.Read(object)
