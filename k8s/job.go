@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -145,6 +146,17 @@ func (j *job) follow(ctx context.Context, look func(*phase.Root, []phase.Pod) (b
 	}
 }
 
+// withGhosts adds the pods that the watch saw fail, and that are gone by now, to
+// those that are there.
+func withGhosts(there, seen []phase.Pod) []phase.Pod {
+	for _, p := range seen {
+		if !p.Live() && !slices.ContainsFunc(there, func(q phase.Pod) bool { return q.Name == p.Name }) {
+			there = append(there, p)
+		}
+	}
+	return there
+}
+
 func gone(id string) error {
 	return fmt.Errorf("k8s: follow %q: the job was deleted: %w", id, train.ErrNotFound)
 }
@@ -163,7 +175,7 @@ func (j *job) Wait(ctx context.Context) (*train.Result, error) {
 		if s.Phase == train.Failed {
 			// The pods say more than the job, and their news may still be on its way.
 			if fresh, err := j.readPods(ctx); err == nil {
-				pods = fresh
+				pods = withGhosts(fresh, pods)
 				phase.Number(r, pods)
 				s, end = phase.Assess(r, pods)
 			}

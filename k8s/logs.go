@@ -76,7 +76,7 @@ type reader struct {
 
 // wants reports whether a pod's lines are asked for and may be there.
 func (r *reader) wants(p *phase.Pod) bool {
-	if r.done[p.UID] || p.Attempt < r.cursor.Attempt || (r.opts.Rank != nil && *r.opts.Rank != p.Rank) {
+	if p.Gone || r.done[p.UID] || p.Attempt < r.cursor.Attempt || (r.opts.Rank != nil && *r.opts.Rank != p.Rank) {
 		return false
 	}
 	return !p.Started.IsZero() || p.Phase == corev1.PodRunning

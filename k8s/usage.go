@@ -150,13 +150,14 @@ type history struct {
 }
 
 func (h *history) look(ctx context.Context, r *phase.Root, pods []phase.Pod) {
-	newest := -1
+	newest, there := -1, map[int]bool{}
 	for i := range pods {
-		newest = max(newest, pods[i].Attempt)
+		if !pods[i].Gone {
+			newest = max(newest, pods[i].Attempt)
+			there[pods[i].Attempt] = true
+		}
 	}
-	there := map[int]bool{}
 	for _, p := range h.j.pasts(ctx, pods) {
-		there[p.Attempt] = true
 		h.seen[p.Attempt] = p
 	}
 	var gone []phase.Past

@@ -3,6 +3,7 @@ package kuberig_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -148,7 +149,7 @@ func TestLauncherKueue(t *testing.T) {
 	third := submitJob(t, l, spec, "third")
 	w.c.Eventually(t, "a place in the queue", func(ctx context.Context) error {
 		why, err := third.Why(ctx)
-		if err == nil && (len(why.Findings) == 0 || why.Findings[0].Kind != train.CauseQuota) {
+		if err == nil && (len(why.Findings) == 0 || (why.Findings[0].Kind != train.CauseQuota && why.Findings[0].Kind != train.CauseQueued) || !strings.Contains(why.Text, "place ")) {
 			err = fmt.Errorf("%+v", why)
 		}
 		return err

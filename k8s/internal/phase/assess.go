@@ -216,6 +216,9 @@ func ending(r *Root, pods []Pod) *train.Ending {
 		e.ExitCode, _ = strconv.Atoi(m[1]) // digits
 		e.Cause = train.CauseUser
 	}
+	if strings.Contains(r.Message, "condition DisruptionTarget") {
+		e.Cause, e.Text = train.CauseEvicted, "the infrastructure took its machine or its place away: "+r.Message
+	}
 	if e.Text == "" {
 		e.Text = r.Reason
 	}

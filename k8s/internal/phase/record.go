@@ -68,6 +68,7 @@ type Pod struct {
 	Started  time.Time // of the container
 	Finished time.Time
 	Deleting bool
+	Gone     bool // its object was removed, and this is how it was last
 	Ready    bool
 
 	ExitCode  int
@@ -84,6 +85,16 @@ type Pod struct {
 
 // Live reports whether the pod's process may run, now or later.
 func (p *Pod) Live() bool { return p.Phase == corev1.PodPending || p.Phase == corev1.PodRunning }
+
+// Ghost is a pod whose object was removed, and false for one whose end says
+// nothing.
+func Ghost(p Pod) (Pod, bool) {
+	if p.Phase == corev1.PodSucceeded || (p.Phase != corev1.PodFailed && p.Disrupted == "") {
+		return p, false
+	}
+	p.Gone, p.Deleting, p.Ready, p.Phase = true, true, false, corev1.PodFailed
+	return p, true
+}
 
 // Meta fills what every root object has in its labels and annotations.
 func Meta(backend string, m *metav1.ObjectMeta) Root {

@@ -246,7 +246,7 @@ func (n *Namespace) podSource() *Source {
 const (
 	page     = 500
 	minDelay = 50 * time.Millisecond
-	maxDelay = 5 * time.Second
+	maxDelay = 2 * time.Second
 )
 
 // run lists and watches one kind until ctx ends. A list comes first and whenever
@@ -331,7 +331,7 @@ func (n *Namespace) settle(st *stream, source *Source, seen map[string]bool) {
 	defer n.mu.Unlock()
 	for id, j := range n.jobs {
 		if source.Read == nil {
-			j.pods = slices.DeleteFunc(j.pods, func(p phase.Pod) bool { return !seen[p.Name] })
+			j.pods = slices.DeleteFunc(j.pods, func(p phase.Pod) bool { return !p.Gone && !seen[p.Name] })
 		} else if j.root != nil && j.root.Backend == source.backend() && !seen[id] {
 			j.root = nil
 		}
@@ -372,12 +372,18 @@ func (n *Namespace) take(source *Source, object any, gone bool) {
 		n.change(id, func(j *job) {
 			i := slices.IndexFunc(j.pods, func(q phase.Pod) bool { return q.Name == p.Name })
 			switch {
-			case gone && i >= 0:
-				j.pods = slices.Delete(j.pods, i, i+1)
 			case gone:
+				if i >= 0 {
+					j.pods = slices.Delete(j.pods, i, i+1)
+				}
+				// How it ended is still worth knowing, until another has its rank.
+				if ghost, ok := phase.Ghost(p); ok {
+					j.pods = append(j.pods, ghost)
+				}
 			case i >= 0:
 				j.pods[i] = p
 			default:
+				j.pods = slices.DeleteFunc(j.pods, func(q phase.Pod) bool { return q.Gone && q.Rank == p.Rank })
 				j.pods = append(j.pods, p)
 			}
 		})
