@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -52,6 +53,7 @@ func folderOf(tb testing.TB, n int) string {
 		}
 		require.NoError(tb, os.Chtimes(filepath.Join(folder, "job.json"), base, base.Add(time.Duration(i)*time.Millisecond)))
 	}
+	syscall.Sync() // as they are on the disk of a service that restarts
 	return dir
 }
 
