@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"strings"
 	"time"
@@ -82,12 +83,8 @@ func (p *Progress) Add(r Report, at time.Time, attempt int) {
 	}
 	if len(r.Metrics) > 0 {
 		merged := make(map[string]float64, len(p.Metrics)+len(r.Metrics)) // callers may hold the old one
-		for name, v := range p.Metrics {
-			merged[name] = v
-		}
-		for name, v := range r.Metrics {
-			merged[name] = v
-		}
+		maps.Copy(merged, p.Metrics)
+		maps.Copy(merged, r.Metrics)
 		p.Metrics = merged
 	}
 	if r.Checkpoint != nil {

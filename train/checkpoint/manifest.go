@@ -16,6 +16,7 @@ import (
 	"github.com/millwright-ml/millwright/internal/errs"
 )
 
+// The kinds of error that this package returns, for errors.Is.
 var (
 	// ErrInvalid: the options or arguments can not be used as they are.
 	ErrInvalid = errs.ErrInvalid

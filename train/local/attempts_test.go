@@ -21,7 +21,7 @@ import (
 // one after the other.
 func counting(codes ...int) train.Spec {
 	var script strings.Builder
-	script.WriteString("echo attempt $MILLWRIGHT_ATTEMPT\n")
+	script.WriteString("echo attempt $MILLWRIGHT_ATTEMPT; sleep 0.05\n")
 	for i, code := range codes {
 		fmt.Fprintf(&script, "[ $MILLWRIGHT_ATTEMPT -gt %d ] || exit %d\n", i, code)
 	}

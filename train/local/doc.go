@@ -17,6 +17,7 @@
 //	<id>/A.R.pid        a process
 //	<id>/A.R.out, .err  what it printed, written by the process itself
 //	<id>/A.exit         how the attempt ended, and what follows
+//	<id>/A.settled      exists once the end is known to be on the disk
 //	<id>/A.suspend      exists once Suspend was called; A.resume, cancel and deadline likewise
 //
 // # A launcher may die

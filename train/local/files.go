@@ -77,3 +77,12 @@ func linkFile(path string, data []byte) error {
 	}
 	return syncDir(filepath.Dir(path))
 }
+
+// writeEmpty makes an empty file, not durably.
+func writeEmpty(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}

@@ -258,14 +258,20 @@ func (j *job) spent(attempt int) train.Tries {
 	return t
 }
 
-// settle makes the end durable before anyone is told of it.
+// settle makes the end durable before anyone is told of it. A mark saves the
+// next ones the two flushes of the disk: it is made after them, so where it is
+// there, they were done.
 func (j *job) settle(s state) error {
+	if j.hasFile(s.attempt, "settled") {
+		return nil
+	}
 	if err := errors.Join(syncDir(j.file(s.attempt, "exit")), syncDir(j.dir)); err != nil {
 		return fmt.Errorf("train/local: job %q: %w", j.rec.ID, err)
 	}
 	if j.limited() {
 		removeGroups(j.l.opts.Cgroup, j.rec.ID)
 	}
+	_ = writeEmpty(j.file(s.attempt, "settled")) // without it the next one flushes again
 	return nil
 }
 

@@ -137,7 +137,7 @@ func stranded(t *testing.T, dir string, s train.Spec, age time.Duration) string 
 	require.NoError(t, err)
 	_, _ = job.Wait(t.Context())
 	folder := filepath.Join(dir, job.ID())
-	for _, name := range []string{"0.claim", "0.began", "0.0.pid", "0.exit", "0.0.out", "0.0.err"} {
+	for _, name := range []string{"0.claim", "0.began", "0.0.pid", "0.exit", "0.settled", "0.0.out", "0.0.err"} {
 		require.NoError(t, os.Remove(filepath.Join(folder, name)))
 	}
 	var rec map[string]any
