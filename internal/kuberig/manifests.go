@@ -79,6 +79,7 @@ func (c *Cluster) installResources(ctx context.Context, m *manager) error {
 		return err
 	}
 	for _, o := range objects {
+		terse(o.Object["spec"])
 		if slices.Contains(m.converted, o.GetName()) {
 			hook := object{"clientConfig": c.hook(m, "/convert"), "conversionReviewVersions": []any{"v1"}}
 			if err := unstructured.SetNestedField(o.Object, object{"strategy": "Webhook", "webhook": hook}, "spec", "conversion"); err != nil {
@@ -95,6 +96,25 @@ func (c *Cluster) installResources(ctx context.Context, m *manager) error {
 		}
 	}
 	return nil
+}
+
+// terse takes the descriptions out of a schema. They are most of its megabyte,
+// which the API server reads again for every custom resource that is added.
+func terse(schema any) {
+	switch v := schema.(type) {
+	case object:
+		// A property may have that name too, but is no text.
+		if _, ok := v["description"].(string); ok {
+			delete(v, "description")
+		}
+		for _, item := range v {
+			terse(item)
+		}
+	case []any:
+		for _, item := range v {
+			terse(item)
+		}
+	}
 }
 
 // established waits until the API server serves a custom resource.
