@@ -7,9 +7,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/stretchr/testify/require"
 
 	"github.com/millwright-ml/millwright/dataset"
 	"github.com/millwright-ml/millwright/dataset/blob"
