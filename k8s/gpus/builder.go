@@ -1,6 +1,7 @@
 package gpus
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -130,9 +131,7 @@ func requests(spec *corev1.PodSpec) map[corev1.ResourceName]int64 {
 		sum[name] = max(sum[name], n)
 	}
 	if spec.Resources != nil { // given for the whole pod, they stand for the sum
-		for name, n := range asked(*spec.Resources) {
-			sum[name] = n
-		}
+		maps.Copy(sum, asked(*spec.Resources))
 	}
 	for name, q := range spec.Overhead {
 		sum[name] += value(name, q)

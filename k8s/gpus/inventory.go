@@ -138,14 +138,14 @@ func (f *Fit) text(want train.GPU, o FitOptions, free, largest int, blocked map[
 		names = append(names, t.String())
 	}
 	what := strings.Join(slices.Compact(names), " or ")
-	held := ""
+	var held strings.Builder
 	reasons := make([]string, 0, len(blocked))
 	for why := range blocked {
 		reasons = append(reasons, why)
 	}
 	slices.Sort(reasons)
 	for _, why := range reasons {
-		held += fmt.Sprintf("; %d more are on nodes that are %s", blocked[why], why)
+		fmt.Fprintf(&held, "; %d more are on nodes that are %s", blocked[why], why)
 	}
 	pods := fmt.Sprintf("%d pods of %d GPUs", o.Pods, want.Count)
 	switch {
@@ -156,9 +156,9 @@ func (f *Fit) text(want train.GPU, o FitOptions, free, largest int, blocked map[
 	case f.Now >= o.Pods:
 		return fmt.Sprintf("%s fit now: %d %s are free", pods, free, what)
 	case free >= o.Pods*want.Count:
-		return fmt.Sprintf("%d of %s fit now: %d %s are free, but spread over nodes, or without the CPU and memory beside them%s", f.Now, pods, free, what, held)
+		return fmt.Sprintf("%d of %s fit now: %d %s are free, but spread over nodes, or without the CPU and memory beside them%s", f.Now, pods, free, what, held.String())
 	default:
-		return fmt.Sprintf("%d of %s fit now: %d %s are free%s", f.Now, pods, free, what, held)
+		return fmt.Sprintf("%d of %s fit now: %d %s are free%s", f.Now, pods, free, what, held.String())
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/millwright-ml/millwright/train"
 )
 
-// ErrNoMatch: no GPU of the cluster is what was asked for. The text says what
-// there is and why it was not taken.
+// ErrNoMatch says that no GPU of the cluster is what was asked for. The text says
+// what there is and why it was not taken.
 var ErrNoMatch = errs.ErrInvalid
 
 // Rule is what a pod has to ask for to get the GPUs that a job wants. The zero

@@ -13,7 +13,7 @@ import (
 	"github.com/millwright-ml/millwright/k8s/internal/kube"
 )
 
-// ErrForbidden: a right is missing; see *MissingError.
+// ErrForbidden says that a right is missing; see *MissingError.
 var ErrForbidden = kube.ErrForbidden
 
 // Missing is a right that a program needs and does not have.

@@ -2,14 +2,14 @@ package rbac
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/millwright-ml/millwright/internal/errs"
 )
 
-// ErrInvalid: a feature, name or namespace that cannot be.
+// ErrInvalid says that a feature, name or namespace cannot be.
 var ErrInvalid = errs.ErrInvalid
 
 // Feature is something that a program does with a cluster and needs rights for.
@@ -228,7 +228,7 @@ func Rights(features ...Feature) ([]Right, error) {
 	}
 	slices.SortFunc(out, func(a, b Right) int {
 		return cmp.Or(
-			cmp.Compare(fmt.Sprint(a.Cluster), fmt.Sprint(b.Cluster)), strings.Compare(a.Group, b.Group), strings.Compare(a.Resource, b.Resource),
+			strings.Compare(strconv.FormatBool(a.Cluster), strconv.FormatBool(b.Cluster)), strings.Compare(a.Group, b.Group), strings.Compare(a.Resource, b.Resource),
 			strings.Compare(a.Verb, b.Verb), strings.Compare(string(a.Feature), string(b.Feature)),
 		)
 	})
