@@ -208,7 +208,8 @@ func (c *Client) List(ctx context.Context, kind Kind, namespace string, opts *Li
 	return c.do(ctx, opts.apply(c.rest.Get().AbsPath(kind.path(namespace, "", ""))), "list", kind, namespace, "", into)
 }
 
-// Create makes one object. With dryRun the server checks it and keeps nothing.
+// Create makes one object. With dryRun the server checks it, also for fields that
+// it does not know, and keeps nothing.
 // into may be nil.
 func (c *Client) Create(ctx context.Context, kind Kind, namespace string, object, into any, dryRun bool) error {
 	body, err := json.Marshal(object)
@@ -218,7 +219,7 @@ func (c *Client) Create(ctx context.Context, kind Kind, namespace string, object
 	r := c.rest.Post().AbsPath(kind.path(namespace, "", "")).Param("fieldManager", c.manager).
 		SetHeader("Content-Type", "application/json").Body(body)
 	if dryRun {
-		r = r.Param("dryRun", "All")
+		r = r.Param("dryRun", "All").Param("fieldValidation", "Strict")
 	}
 	return c.do(ctx, r, "create", kind, namespace, nameOf(object), into)
 }

@@ -57,7 +57,21 @@ func TestGolden(t *testing.T) {
 	withQueue.Queue, withQueue.Gang = "research", manifest.GangQueue
 	native := params(full())
 	native.Gang = manifest.GangNative
+	volcano := params(full())
+	volcano.Gang, volcano.Scheduler = manifest.GangVolcano, "volcano"
+	mpi := full()
+	mpi.Launch = train.MPI
+	trainer := params(full())
+	trainer.Runtime = "torch-distributed"
+	claim := params(full())
+	claim.GPU = manifest.GPU{Count: 8, Device: &manifest.Device{Class: "gpu.nvidia.com", Selectors: []string{"true"}}}
 	for name, object := range map[string]any{
+		"jobset":      manifest.JobSet(full(), volcano),
+		"podgroup":    manifest.Group(full(), volcano, nil),
+		"trainjob":    manifest.TrainJob(full(), trainer),
+		"pytorchjob":  manifest.PyTorchJob(full(), params(full())),
+		"mpijob":      manifest.MPIJob(mpi, params(mpi)),
+		"claim":       manifest.Claim(full(), claim, nil),
 		"job":         manifest.Job(small(), params(small())),
 		"indexed":     manifest.Job(full(), native),
 		"queued":      manifest.Job(full(), withQueue).Spec.Suspend,

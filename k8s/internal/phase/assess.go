@@ -133,9 +133,9 @@ func going(r *Root, pods []Pod, attempt int) (train.Phase, train.Cause, string) 
 	}
 	again := failed > 0 || attempt > 0 || len(r.History) > 0
 	switch {
-	case r.Suspended && again:
+	case r.Suspended && running+pending == 0 && again:
 		return train.Requeued, train.CauseQueued, "it waits to be admitted again"
-	case r.Suspended:
+	case r.Suspended && running+pending == 0:
 		return train.Queued, train.CauseQueued, "it waits to be admitted"
 	case running+pending == 0 && failed > 0:
 		return train.Requeued, "", "an attempt ended and the next one is to start"
