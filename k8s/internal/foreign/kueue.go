@@ -14,7 +14,7 @@ import (
 // KueueGroup is the group of Kueue, in the version that is asked for here.
 const KueueGroup = "kueue.x-k8s.io"
 
-// Kueue's kinds, in a version.
+// Workloads is the kind of Kueue's view of jobs, in a version.
 func Workloads(version string) kube.Kind {
 	return kube.Kind{Group: KueueGroup, Version: version, Resource: "workloads", Kind: "Workload"}
 }

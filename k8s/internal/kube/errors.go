@@ -80,8 +80,7 @@ func (c *Client) fault(op string, kind Kind, namespace, name string, err error) 
 // Message is the likely cause of an error of this package alone, without the
 // operation; of any other error its text.
 func Message(err error) string {
-	var known *Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*Error](err); ok {
 		return known.Cause
 	}
 	if err == nil {
