@@ -199,7 +199,7 @@ var table = &archtest.Table{
 		"dataset/internal/blocksum": {Link: []string{"github.com/klauspost/cpuid/v2", "github.com/zeebo/blake3"}},
 		"dataset/internal/ipccheck": {},
 		"dataset/internal/pqfile":   {Own: []string{"dataset/internal/blocksum", "dataset/internal/ipccheck"}, Link: parquet18},
-		"dataset/internal/scan":     {Own: []string{"dataset/profile"}, Link: arrow18},
+		"dataset/internal/scan":     {Own: []string{"dataset/internal/pqfile", "dataset/profile"}, Link: parquet18},
 		"dataset/internal/rowsort":  {Link: slices.Concat(arrow15, []string{"github.com/klauspost/cpuid/v2", "github.com/zeebo/xxh3"})},
 
 		"tracking":              {},
