@@ -99,7 +99,7 @@ func (t *Tx) QueryBuilt(ctx context.Context, query string, args ...any) (*sql.Ro
 		ctx = context.WithoutCancel(ctx)
 	}
 	if t.session != nil {
-		stmt, err := t.session.preparedBuilt(ctx, query)
+		stmt, err := t.session.preparedBuilt(ctx, query) //nolint:sqlclosecheck // the session keeps it
 		if err != nil {
 			return nil, err
 		}
