@@ -60,7 +60,9 @@ func (s *Space) compress(dst, src []byte) ([]byte, error) {
 	if s.zstd == nil {
 		var err error
 		s.zstd, err = zstd.NewWriter(nil, zstd.WithZeroFrames(true), zstd.WithEncoderLevel(zstd.SpeedFastest),
-			zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithWindowSize(pageBytes), zstd.WithLowerEncoderMem(true))
+			zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
+			// Digits and the like shrink by their frequency alone.
+			zstd.WithAllLitEntropyCompression(true), zstd.WithWindowSize(pageBytes), zstd.WithLowerEncoderMem(true))
 		if err != nil {
 			return dst, err
 		}
