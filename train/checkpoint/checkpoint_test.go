@@ -83,6 +83,24 @@ func TestSaveAndLatest(t *testing.T) {
 	require.True(t, found.Time.Equal(r.Checkpoint.Time))
 }
 
+// A rank that starts late finds what rank 0 resumed from, however many
+// checkpoints that has written since.
+func TestResumedCheckpointStaysForLateRanks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	save(t, keeper(t, checkpoint.Options{URI: dir}, train.EnvJobID, "j"), 5)
+	k := keeper(t, checkpoint.Options{URI: dir, Keep: 1}, train.EnvJobID, "j", train.EnvAttempt, "1")
+	_, err := k.Latest(t.Context())
+	require.NoError(t, err)
+	for step := range int64(5) {
+		save(t, k, 10+step)
+	}
+	late, err := keeper(t, checkpoint.Options{URI: dir}, train.EnvJobID, "j", train.EnvAttempt, "1", "RANK", "1").Latest(t.Context())
+	require.NoError(t, err)
+	require.NotNil(t, late)
+	require.Equal(t, int64(5), late.Step)
+}
+
 // Whatever is damaged is passed over with a reason, and the one before is taken.
 func TestDamagedCheckpointsArePassedOver(t *testing.T) {
 	t.Parallel()

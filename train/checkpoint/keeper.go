@@ -50,6 +50,7 @@ type Keeper struct {
 	mu      sync.Mutex
 	printed time.Time
 	skipped []Skipped
+	from    string // the manifest's name of what was resumed from
 }
 
 // Options changes a Keeper. nil is the zero value.
@@ -57,7 +58,9 @@ type Options struct {
 	// URI is the folder, or its file: URI. Default "": train.EnvCheckpointURI;
 	// without one nothing is kept, and reports are printed all the same.
 	URI string
-	// Keep is how many of the newest checkpoints are kept. Default 0: 3; -1: all.
+	// Keep is how many of the newest checkpoints are kept, beside the one that
+	// was resumed from, which ranks that start late are yet to read. Default 0: 3;
+	// -1: all.
 	Keep int
 	// ReportEvery is the least time between two printed reports. Default 0: one
 	// second; -1: each is printed.
@@ -195,6 +198,9 @@ func (k *Keeper) Latest(ctx context.Context) (*Checkpoint, error) {
 			err = c.verify(c.Dir)
 		}
 		if err == nil {
+			k.mu.Lock()
+			k.from = name
+			k.mu.Unlock()
 			return c, nil
 		}
 		skipped = append(skipped, Skipped{Name: name, Err: err})

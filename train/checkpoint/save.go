@@ -128,7 +128,13 @@ func (k *Keeper) trim() error {
 	if err != nil {
 		return err
 	}
+	k.mu.Lock()
+	from := k.from
+	k.mu.Unlock()
 	for _, name := range names[min(k.opts.Keep, len(names)):] {
+		if name == from {
+			continue
+		}
 		// The manifest first: what is half removed is no checkpoint.
 		if err := os.Remove(filepath.Join(k.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

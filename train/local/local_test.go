@@ -207,6 +207,7 @@ func TestDeadline(t *testing.T) {
 func TestWaitEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	job := submit(t, open(t, t.TempDir()), spec("block"))
+	readUntil(t, job, "ready ")
 	ctx, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer stop()
 	res, err := job.Wait(ctx)

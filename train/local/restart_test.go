@@ -28,6 +28,7 @@ func TestLauncherKilled(t *testing.T) {
 
 	job, err := open(t, dir).Attach(t.Context(), id)
 	require.NoError(t, err)
+	readUntil(t, job, "line 0")
 	st, err := job.Status(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, train.Running, st.Phase)
