@@ -293,3 +293,24 @@ func TestUsageOfAttempts(t *testing.T) {
 	}
 	require.True(t, got[train.Useful] && got[train.Lost], "%v", u.Items)
 }
+
+// A supervisor whose folder was taken away does not stay.
+func TestFolderTakenAway(t *testing.T) {
+	t.Parallel()
+	dir, gate := t.TempDir(), mkfifo(t)
+	s := shell(`cat "$GATE"; exit 3`)
+	s.Procs, s.Env = 2, map[string]string{"GATE": gate}
+	job, err := open(t, dir).Submit(t.Context(), s, nil)
+	require.NoError(t, err)
+	claim := filepath.Join(dir, job.ID(), "0.claim")
+	data, err := os.ReadFile(claim)
+	require.NoError(t, err)
+	pid, _, _ := strings.Cut(string(data), " ")
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(filepath.Join(dir, job.ID(), "0.1.pid"))
+		return err == nil
+	}, 10*time.Second, 5*time.Millisecond)
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, job.ID())))
+	openGate(t, gate)
+	requireGone(t, pidOf(t, pid))
+}

@@ -201,7 +201,9 @@ func TestPlan(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, entries, "a plan writes nothing")
 
-	_, err = l.Submit(t.Context(), s, &train.SubmitOptions{Key: "k"})
+	job, err := l.Submit(t.Context(), s, &train.SubmitOptions{Key: "k"})
+	require.NoError(t, err)
+	_, err = job.Wait(t.Context())
 	require.NoError(t, err)
 	p, err = l.Plan(t.Context(), s, &train.SubmitOptions{Key: "k"})
 	require.NoError(t, err)

@@ -70,8 +70,13 @@ finish() { # exit code, rank, command: records the end, and ends what is left
 		next=user user=$((user - 1))
 	fi
 	set -C
-	# One of several that want to says it; the others wait for their end.
-	echo "exit $1 $2 $next$oom" >"$a.exit" || nap 3600
+	# One of several that want to says it; the others wait for their end. Where
+	# nobody can, as when the disk is full or the folder gone, all end at once.
+	echo "exit $1 $2 $next$oom" >"$a.exit" || {
+		nap 1
+		[ ! -s "$a.exit" ] || nap 60
+		kill -KILL 0
+	}
 	set +C
 	shift 2
 	case $next$setsid in
