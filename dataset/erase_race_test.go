@@ -3,6 +3,7 @@ package dataset_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,18 +15,16 @@ import (
 
 // doored is a handle on the table m whose nth write is preceded by f.
 func doored(t testing.TB, s blob.Store, nth int, f func()) (d *dataset.Dataset, passed func() bool) {
-	n := 0
+	var n atomic.Int64
 	kit := faults.New(s, &faults.Options{Before: func(c faults.Call) error {
-		if c.Op.Writes() {
-			if n++; n == nth {
-				f()
-			}
+		if c.Op.Writes() && n.Add(1) == int64(nth) {
+			f()
 		}
 		return nil
 	}})
 	d, err := dataset.New(kit, nil).Open(context.Background(), "m")
 	require.NoError(t, err)
-	return d, func() bool { return n >= nth }
+	return d, func() bool { return n.Load() >= int64(nth) }
 }
 
 func openMembers(t testing.TB, s blob.Store) *dataset.Dataset {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -259,11 +260,14 @@ var varying = regexp.MustCompile(`[0-9a-f]{16,}`)
 // steps are the writes of an operation: of each kind the first, of half of the
 // kinds where no real components are met, and all with DATASET_TEST_ALL_STEPS.
 func (h housework) steps(t testing.TB, dir string) map[int]string {
+	var mu sync.Mutex
 	all, seen, n := map[int]string{}, map[string]bool{}, 0
 	s := faults.New(folder(t, dir), &faults.Options{Before: func(c faults.Call) error {
 		if !c.Op.Writes() {
 			return nil
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		n++
 		name := fmt.Sprintf("%s %s", c.Op, varying.ReplaceAllString(c.Key, "#"))
 		every := os.Getenv("DATASET_TEST_ALL_STEPS") == "1"

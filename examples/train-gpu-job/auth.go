@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -30,7 +29,7 @@ func parseUsers(text string) ([]user, error) {
 		}
 		team, token, ok := strings.Cut(strings.TrimSpace(entry), "=")
 		if !ok || team == "" || len(token) < 8 {
-			return nil, fmt.Errorf("TRAIN_TOKENS: want team=token,… with tokens of at least 8 characters")
+			return nil, errors.New("TRAIN_TOKENS: want team=token,… with tokens of at least 8 characters")
 		}
 		users = append(users, user{team: team, admin: team == "*", token: sha256.Sum256([]byte(token))})
 	}

@@ -25,11 +25,11 @@ import (
 )
 
 var (
-	// ErrInvalid: options or names that cannot be.
+	// ErrInvalid is for options or names that cannot be.
 	ErrInvalid = errs.ErrInvalid
-	// ErrConflict: Run was called while it runs.
+	// ErrConflict is for a Run that was called while another goes on.
 	ErrConflict = errs.ErrConflict
-	// ErrForbidden: the cluster refuses the Lease to this caller.
+	// ErrForbidden says that the cluster refuses the Lease to this caller.
 	ErrForbidden = kube.ErrForbidden
 	// ErrLost is the cause of the end of lead's context when the Lease could not
 	// be renewed in time.

@@ -43,7 +43,7 @@ func (r *replicas) start(ctx context.Context, name string) *leader.Elector {
 			r.past = append(r.past, name)
 			r.mu.Unlock()
 			<-ctx.Done()
-			time.Sleep(time.Second) // it takes a while to stop
+			pass(time.Second) // it takes a while to stop
 			r.mu.Lock()
 			delete(r.now, name)
 			r.mu.Unlock()
@@ -66,6 +66,9 @@ func (r *replicas) leading() (string, int64) {
 	return "", 0
 }
 
+// pass lets the clock of the bubble run on.
+func pass(d time.Duration) { <-time.After(d) }
+
 func TestOneOfThreeLeads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -78,7 +81,7 @@ func TestOneOfThreeLeads(t *testing.T) {
 			stops[name] = cancel
 			electors[name] = r.start(ctx, name)
 		}
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		first, term := r.leading()
 		require.NotEmpty(t, first)
 		require.EqualValues(t, 1, term)
@@ -88,13 +91,13 @@ func TestOneOfThreeLeads(t *testing.T) {
 		}
 
 		// An hour without trouble changes nothing.
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		now, _ := r.leading()
 		require.Equal(t, first, now)
 
 		// An orderly end hands over at the next look.
 		stops[first]()
-		time.Sleep(6 * time.Second)
+		pass(6 * time.Second)
 		second, term := r.leading()
 		require.NotEqual(t, first, second)
 		require.NotEmpty(t, second)
@@ -103,7 +106,7 @@ func TestOneOfThreeLeads(t *testing.T) {
 		// A leader that the cluster no longer hears stops by itself, before another
 		// starts: start() fails the test if two ever lead at once.
 		r.m.Cut(second, true)
-		time.Sleep(40 * time.Second)
+		pass(40 * time.Second)
 		third, newer := r.leading()
 		require.NotEmpty(t, third)
 		require.NotEqual(t, second, third)
@@ -112,20 +115,20 @@ func TestOneOfThreeLeads(t *testing.T) {
 
 		// The cluster goes away for longer than anybody may lead, and comes back.
 		r.m.Cut("", true)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		nobody, _ := r.leading()
 		require.Empty(t, nobody)
 		r.m.Cut("", false)
-		time.Sleep(40 * time.Second)
+		pass(40 * time.Second)
 		again, last := r.leading()
 		require.NotEmpty(t, again)
 		require.GreaterOrEqual(t, last, newer, "the same process may lead on")
 
 		// A short outage is nobody's end.
 		r.m.Cut("", true)
-		time.Sleep(6 * time.Second)
+		pass(6 * time.Second)
 		r.m.Cut("", false)
-		time.Sleep(40 * time.Second)
+		pass(40 * time.Second)
 		same, unchanged := r.leading()
 		require.Equal(t, again, same)
 		require.Equal(t, last, unchanged)
@@ -146,9 +149,9 @@ func TestLeaseDeleted(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		r.start(ctx, "a")
 		r.start(ctx, "b")
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		r.m.Remove()
-		time.Sleep(30 * time.Second)
+		pass(30 * time.Second)
 		who, _ := r.leading()
 		require.NotEmpty(t, who)
 		require.Len(t, r.now, 1)
@@ -180,7 +183,7 @@ func TestLeadEndsByItself(t *testing.T) {
 		err = e.Run(ctx, func(ctx context.Context) error {
 			cancel()
 			<-ctx.Done()
-			time.Sleep(time.Minute) // it leads until it returns, and so it renews
+			pass(time.Minute) // it leads until it returns, and so it renews
 			require.Equal(t, e.Identity(), m.Holder())
 			return stopped
 		})
@@ -217,10 +220,10 @@ func TestRefused(t *testing.T) {
 		wait.Go(func() {
 			_ = other.Run(ctx, func(ctx context.Context) error { <-ctx.Done(); return nil })
 		})
-		time.Sleep(time.Second)
+		pass(time.Second)
 		waiting, stop := context.WithTimeout(t.Context(), 10*time.Second)
 		wait.Go(func() {
-			time.Sleep(4 * time.Second)
+			pass(4 * time.Second)
 			m.Refuse(no)
 		})
 		require.NoError(t, e.Run(waiting, nil))
