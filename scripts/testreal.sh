@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The tests against real components, which scripts/realtools.sh has provisioned.
 # Much of their time is waiting: for servers that start, for Python, for a cluster.
-# So the parts run beside each other, and in each more tests than there are cores.
-# The first part is shown as it goes, the others when they have ended.
+# So the first two parts run beside each other, and in each more tests than there
+# are cores. The cluster comes behind them, alone: a node whose heartbeat is late
+# counts as lost. The first part is shown as it goes, the second when it has ended.
 #
 #   scripts/testreal.sh            all parts
 #   scripts/testreal.sh NAME…      some of: servers packages kube
@@ -37,6 +38,31 @@ part() {
 	pids+=("$!")
 }
 
+# show prints the parts that run, and waits for them.
+show() {
+	local i name shown ended
+	for i in "${!parts[@]}"; do
+		name=${parts[$i]}
+		printf '\n== %s\n' "$name"
+		if [ "$i" -eq 0 ]; then
+			tail -n +1 -f --pid="${pids[$i]}" -s 0.2 "$logs/$name" &
+			shown=$!
+			wait "${pids[$i]}"
+			ended=$?
+			wait "$shown"
+		else
+			wait "${pids[$i]}"
+			ended=$?
+			cat "$logs/$name"
+		fi
+		printf '== %s: exit status %d after %d s\n' "$name" "$ended" "$SECONDS"
+		if [ "$ended" -ne 0 ]; then status=1; fi
+	done
+	parts=()
+	pids=()
+}
+
+status=0
 wanted=("$@")
 if [ $# -eq 0 ]; then wanted=(servers packages kube); fi
 
@@ -49,26 +75,8 @@ part packages . \
 		grep -rlE 'REQUIRE_REAL|MILLWRIGHT_PYTHON|pgtest\.' --include='*_test.go' \
 			--exclude-dir=.cache --exclude-dir=inttest --exclude-dir=kuberig . | xargs -n1 dirname | sort -u
 	)
+show
 part kube internal/kuberig \
 	go test -count=1 -timeout 10m ./...
-
-status=0
-for i in "${!parts[@]}"; do
-	name=${parts[$i]}
-	printf '\n== %s\n' "$name"
-	if [ "$i" -eq 0 ]; then
-		tail -n +1 -f --pid="${pids[$i]}" -s 0.2 "$logs/$name" &
-		shown=$!
-		wait "${pids[$i]}"
-		ended=$?
-		wait "$shown"
-	else
-		wait "${pids[$i]}"
-		ended=$?
-		cat "$logs/$name"
-	fi
-	printf '== %s: exit status %d after %d s\n' "$name" "$ended" "$SECONDS"
-	if [ "$ended" -ne 0 ]; then status=1; fi
-done
-pids=()
+show
 exit "$status"

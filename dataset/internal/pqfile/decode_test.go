@@ -31,11 +31,15 @@ var flatTypes = []arrow.DataType{
 // values that do not, and values that ascend; with nulls and without.
 func flatBatch(t testing.TB, rows int, seed uint64) arrow.RecordBatch {
 	r := rand.New(rand.NewPCG(seed, 4))
+	made := 0
 	var fields []arrow.Field
 	var cols []arrow.Array
 	for _, typ := range flatTypes {
 		for kind := range 3 {
 			for _, share := range []int{0, 1, 3, 100} { // Of nulls, in thirds; 100: all.
+				if made++; made%stride != 0 {
+					continue
+				}
 				b := array.NewBuilder(memory.DefaultAllocator, typ)
 				for i := range rows {
 					if share > 0 && (share == 100 || r.IntN(share*3) == 0 || share == 3 && i%1000 < 200) {

@@ -23,10 +23,14 @@ import (
 // or not, short or long, many of them empty.
 func listBatch(t testing.TB, rows int, seed uint64) arrow.RecordBatch {
 	r := rand.New(rand.NewPCG(seed, 5))
+	made := 0
 	var fields []arrow.Field
 	var cols []arrow.Array
 	for _, typ := range flatTypes {
 		for kind := range 8 {
+			if made++; made%stride != 0 {
+				continue
+			}
 			listNulls, elemNulls, fixed := kind&1 == 1, kind&2 == 2, kind&4 == 4
 			elem := arrow.Field{Name: "element", Type: typ, Nullable: elemNulls}
 			b := array.NewBuilder(memory.DefaultAllocator, arrow.ListOfField(elem)).(*array.ListBuilder)
