@@ -83,7 +83,8 @@ def open(uri=None, keep=3, env=None, out=None, report_every=1.0, on_signal=True)
 
     uri: where they lie. Default: MILLWRIGHT_CHECKPOINT_URI; without it nothing
         is kept and reports are printed all the same.
-    keep: how many of the newest are kept, at least 1; 0 keeps all.
+    keep: how many of the newest are kept beside the one that was resumed from;
+        0 keeps all.
     report_every: the least seconds between two printed reports.
     on_signal: handle SIGTERM. Only the main thread can.
     """
@@ -109,6 +110,7 @@ class Checkpoints:
         self._pending = None
         self._asked = None
         self._saved = None  # the last step that was saved
+        self._from = None  # the manifest's name of what was resumed from
         self._metrics = _Tracking.from_env(env) if self.rank == 0 else None
         if self.root is not None and self.rank == 0:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -206,6 +208,8 @@ class Checkpoints:
         if self.keep <= 0:
             return
         for path in self._manifests()[self.keep :]:
+            if path.name == self._from:
+                continue  # ranks that start late are yet to read it
             # The manifest first: what is half removed is no checkpoint.
             _remove(path)
             shutil.rmtree(str(path)[: -len(SUFFIX)], ignore_errors=True)
@@ -255,6 +259,7 @@ class Checkpoints:
                 if mine and (m.get("attempt", 0), m.get("restart", 0)) >= (self.attempt, self.restart):
                     continue  # rank 0 may be faster than the others
                 verify(found)
+                self._from = path.name
                 return found
             except (Damaged, OSError) as err:
                 self.skipped.append((path.name, str(err)))

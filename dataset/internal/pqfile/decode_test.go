@@ -30,6 +30,11 @@ var flatTypes = []arrow.DataType{
 // flatBatch has a column of each flat type in three kinds: values that repeat,
 // values that do not, and values that ascend; with nulls and without.
 func flatBatch(t testing.TB, rows int, seed uint64) arrow.RecordBatch {
+	return flatColumns(t, rows, seed, stride)
+}
+
+// flatColumns is one of so many columns of the batch.
+func flatColumns(t testing.TB, rows int, seed uint64, every int) arrow.RecordBatch {
 	r := rand.New(rand.NewPCG(seed, 4))
 	made := 0
 	var fields []arrow.Field
@@ -37,7 +42,7 @@ func flatBatch(t testing.TB, rows int, seed uint64) arrow.RecordBatch {
 	for _, typ := range flatTypes {
 		for kind := range 3 {
 			for _, share := range []int{0, 1, 3, 100} { // Of nulls, in thirds; 100: all.
-				if made++; made%stride != 0 {
+				if made++; made%every != 0 {
 					continue
 				}
 				b := array.NewBuilder(memory.DefaultAllocator, typ)
@@ -268,7 +273,7 @@ func FuzzDecode(f *testing.F) {
 
 func TestCutsDependOnKeysAlone(t *testing.T) {
 	t.Parallel()
-	rec := flatBatch(t, 5000, 3)
+	rec := flatColumns(t, 5000, 3, 1)
 	opts := pqfile.CutOptions{Mean: 64, Min: 16, Max: 256}
 	for _, key := range [][]string{{"INT64-1-0"}, {"STRING-1-0"}, {"FLOAT64-1-1", "DECIMAL128-1-0"}, {"BINARY-1-3", "DATE32-2-0", "BOOL-0-0", "TIMESTAMP-1-0", "INT8-1-0", "INT16-1-0", "INT32-1-0", "FLOAT32-1-0"}} {
 		cut := func(parts ...arrow.RecordBatch) (at []int64) {
