@@ -453,6 +453,10 @@ func (v *numbers[T]) dense(out []T, raw []byte, encoding int64) error {
 func (v *numbers[T]) skip(row, n int) { clear(v.out[row : row+n]) }
 
 func (v *numbers[T]) array(t arrow.DataType, rows int, valid *memory.Buffer, nulls int) arrow.Array {
+	// Elements of lists may be fewer than there was room for, and what lies behind
+	// them was never written: it must not leave with the record.
+	var one T
+	v.buf.ResizeNoShrink(rows * int(unsafe.Sizeof(one)))
 	data := array.NewData(t, rows, []*memory.Buffer{valid, v.buf}, nil, nulls, 0)
 	defer data.Release()
 	return array.MakeFromData(data)

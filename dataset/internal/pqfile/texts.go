@@ -259,6 +259,7 @@ func (v *texts) array(t arrow.DataType, rows int, valid *memory.Buffer, nulls in
 		v.data.Resize(v.n) // Give back what is much too large.
 	}
 	v.data.ResizeNoShrink(v.n)
+	v.offsets.ResizeNoShrink((rows + 1) * 4) // As for numbers.
 	data := array.NewData(t, rows, []*memory.Buffer{valid, v.offsets, v.data}, nil, nulls, 0)
 	defer data.Release()
 	return array.MakeFromData(data)
