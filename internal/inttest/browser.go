@@ -317,8 +317,8 @@ func (d *devtools) call(ctx context.Context, method string, params, result any) 
 		return json.Unmarshal(m.Result, result)
 	case <-d.ended:
 		return errors.New("the browser ended")
-	case <-time.After(30 * time.Second):
-		return errors.New("no answer in 30 s")
+	case <-time.After(Patience):
+		return fmt.Errorf("no answer in %s", Patience)
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -95,9 +95,16 @@ func StartServerWith(t testing.TB, env []string, backendURI string, args ...stri
 	return startMLflow(t, env, buildServer(t), nil, backendURI, args)
 }
 
+// starting has a place for each server that may start at the same time.
+var starting = make(chan struct{}, 3)
+
 func startMLflow(t testing.TB, env []string, program string, first []string, backendURI string, args []string) *MLflow {
 	t.Helper()
 	m := &MLflow{Dir: t.TempDir()}
+	// Upstream's server works for many seconds before it listens, so that few
+	// of them may start at once.
+	starting <- struct{}{}
+	defer func() { <-starting }()
 	if backendURI == "" {
 		backendURI = "sqlite:///" + filepath.Join(m.Dir, "mlflow.db")
 	}

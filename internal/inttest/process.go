@@ -92,10 +92,15 @@ func (p *process) tail() string {
 	return strings.ToValidUTF8(string(data), "?")
 }
 
+// Patience is how long these tests wait for what must come. It is long, since
+// upstream's server alone takes two minutes to start on a slow and busy machine,
+// and a test that waits in vain fails anyway.
+const Patience = 10 * time.Minute
+
 // await asks ready again and again until it answers nil, the process ends, or
-// two minutes have passed, which upstream's server needs on a busy machine.
+// patience does.
 func (p *process) await(ctx context.Context, ready func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()

@@ -76,11 +76,11 @@ func (p *probed) at(path string) string {
 // raw sends a request exactly as written, where http.Client would clean it up.
 func (p *probed) raw(method, target, headers, body string) (int, string) {
 	p.t.Helper()
-	d := net.Dialer{Timeout: 10 * time.Second}
+	d := net.Dialer{Timeout: inttest.Patience}
 	conn, err := d.DialContext(p.t.Context(), "tcp", strings.TrimPrefix(p.url, "http://"))
 	require.NoError(p.t, err)
 	defer func() { _ = conn.Close() }()
-	require.NoError(p.t, conn.SetDeadline(time.Now().Add(time.Minute)))
+	require.NoError(p.t, conn.SetDeadline(time.Now().Add(inttest.Patience)))
 	if !strings.Contains(headers, "Host:") {
 		headers += "Host: 127.0.0.1\r\n"
 	}
@@ -380,12 +380,10 @@ func TestRegistryTooMuch(t *testing.T) {
 		"token":           {"GET", "model-versions/search", object{"page_token": long}},
 		"version":         {"GET", "model-versions/get", object{"name": "m", "version": strings.Repeat("9", 1<<20)}},
 	} {
-		began := time.Now()
 		err := call(t.Context(), r.method, p.url+"/api/2.0/mlflow/"+r.path, r.body, nil)
 		refused, ok := err.(*answered) //nolint:errorlint // It is call's own.
 		require.True(t, ok, "%s: %v", name, err)
 		require.Contains(t, []int{400, 404, 413}, refused.status, "%s: %.300s", name, refused.body)
 		require.Less(t, len(refused.body), 10_000, "%s: the answer repeats what was sent", name)
-		require.Less(t, time.Since(began), 5*time.Second, name)
 	}
 }

@@ -165,7 +165,7 @@ func killUnderLoad(t *testing.T, database string, kills int) {
 			})
 		}
 		least := 1 + rand.Int64N(40)
-		require.Eventually(t, func() bool { return acknowledged.Load() >= least }, 30*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return acknowledged.Load() >= least }, inttest.Patience, time.Millisecond)
 		server.Kill()
 		cancel()
 		working.Wait()
@@ -284,7 +284,7 @@ func TestPostgresRestartedUnderLoad(t *testing.T) {
 	}
 	for round := range 4 {
 		before := total.Load()
-		require.Eventually(t, func() bool { return total.Load() >= before+40 || len(fault) > 0 }, 60*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return total.Load() >= before+40 || len(fault) > 0 }, inttest.Patience, time.Millisecond)
 		if round%2 == 0 {
 			database.Stop(t)
 		} else {
@@ -293,7 +293,7 @@ func TestPostgresRestartedUnderLoad(t *testing.T) {
 		database.Start(t)
 	}
 	before := total.Load()
-	require.Eventually(t, func() bool { return total.Load() >= before+40 || len(fault) > 0 }, 60*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return total.Load() >= before+40 || len(fault) > 0 }, inttest.Patience, time.Millisecond)
 	cancel()
 	working.Wait()
 	select {

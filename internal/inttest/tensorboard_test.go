@@ -134,7 +134,7 @@ func serveTensorBoard(t *testing.T, dir, loader string, runs ...string) {
 		query := "scalars/scalars?" + url.Values{"run": {run}, "tag": {"val/loss"}}.Encode()
 		require.Eventually(t, func() bool {
 			return json.Unmarshal(ask(query, ""), &points) == nil && len(points) == 400
-		}, 60*time.Second, 200*time.Millisecond, "loader %s, run %s", loader, run)
+		}, inttest.Patience, 200*time.Millisecond, "loader %s, run %s", loader, run)
 		require.Equal(t, 399.0, points[399][1])
 	}
 	var experiment struct {

@@ -93,11 +93,11 @@ func TestStockUI(t *testing.T) {
 	}
 }
 
-// awaitText waits until the page rests and shows the words, or for a minute, and
-// returns what it shows.
+// awaitText waits until the page rests and shows the words, or its patience
+// ends, and returns what it shows.
 func awaitText(t *testing.T, browser *inttest.Browser, words []string) string {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); ; {
+	for end := time.Now().Add(inttest.Patience); ; {
 		settled, text := browser.Settle(), browser.Text()
 		for _, w := range words {
 			settled = settled && strings.Contains(text, w)

@@ -63,7 +63,7 @@ func newPorts() (ports, error) {
 }
 
 // startPatience is how long a cluster may take to start on a busy machine.
-const startPatience = 3 * time.Minute
+const startPatience = 10 * time.Minute
 
 // Launch starts a cluster and waits until all of it is ready. The caller stops
 // it; when the process dies first, the cluster dies with it. Tests use Start.

@@ -279,7 +279,7 @@ func TestLogs(t *testing.T) {
 	select {
 	case text := <-followed:
 		require.Contains(t, text, "step 2\n")
-	case <-time.After(time.Minute):
+	case <-time.After(5 * time.Minute):
 		require.Fail(t, "following does not end with the container")
 	}
 	// The run before is kept.

@@ -162,8 +162,13 @@ func TestLauncherKueue(t *testing.T) {
 	require.Equal(t, 1, s.Attempt)
 	require.NoError(t, borrower.Suspend(ctx))
 	require.NoError(t, borrower.Resume(ctx, nil))
-	s = w.phaseOf(t, borrower, train.Running)
-	require.Equal(t, 2, s.Attempt)
+	w.c.Eventually(t, "the second attempt", func(ctx context.Context) error {
+		s, err := borrower.Status(ctx)
+		if err == nil && (s.Phase != train.Running || s.Attempt != 2) {
+			err = fmt.Errorf("%+v", s)
+		}
+		return err
+	})
 	require.NoError(t, borrower.Cancel(ctx))
 	require.ErrorIs(t, <-done, train.ErrCancelled)
 }

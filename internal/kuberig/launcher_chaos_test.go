@@ -27,7 +27,7 @@ func TestLauncherSurvivesTheServer(t *testing.T) {
 	c := kuberig.Start(t, &kuberig.Options{Nodes: []kuberig.NodeSpec{{Count: 1}}})
 	w := &workshop{c: c, ns: c.Namespace(t)}
 	l := w.launcher(t, kuberig.Behaviour{Run: kuberig.Forever}, func(_ *rest.Config, o *k8s.Options) { o.NodeSelector = nil })
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	j := submitJob(t, l, gpuSpec(1), "a")
 	lines := make(chan train.Line, 100)

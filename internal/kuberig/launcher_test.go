@@ -47,7 +47,7 @@ func (w *workshop) launcher(t *testing.T, b kuberig.Behaviour, change func(*rest
 	l, err := k8s.New(cfg, opts)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 5*time.Minute)
 		defer cancel()
 		require.NoError(t, l.Shutdown(ctx))
 	})
@@ -67,7 +67,7 @@ func submitJob(t *testing.T, l *k8s.Launcher, s train.Spec, key string) train.Jo
 
 func patient(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -51,7 +51,7 @@ func TestLeader(t *testing.T) {
 		own := c.Config()
 		own.BearerToken, own.CertData, own.KeyData = cfg.BearerToken, nil, nil
 		e, err := leader.New(own, ns, "loop", &leader.Options{
-			Identity: name, Duration: 3 * time.Second, Renew: 2 * time.Second, Retry: 200 * time.Millisecond,
+			Identity: name, Duration: 6 * time.Second, Renew: 4 * time.Second, Retry: 200 * time.Millisecond,
 		})
 		require.NoError(t, err)
 		ctx, stop := context.WithCancel(t.Context())
@@ -105,7 +105,7 @@ func TestLeader(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		return len(now) == 0
-	}, 20*time.Second, 50*time.Millisecond, "without the Lease nobody leads")
+	}, 5*time.Minute, 50*time.Millisecond, "without the Lease nobody leads")
 	require.NoError(t, c.StartAPIServer(t.Context()))
 	third, last := leads("")
 	require.GreaterOrEqual(t, last, next)

@@ -125,7 +125,7 @@ func (c *Cluster) Namespace(t testing.TB) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 		defer cancel()
 		if err := c.client.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !c.down() && !gone(err) {
 			t.Errorf("delete the namespace: %v", err)
@@ -156,10 +156,10 @@ func label(name string) string {
 }
 
 // patience is how long Eventually waits, for a busy machine.
-const patience = time.Minute
+const patience = 5 * time.Minute
 
 // Eventually asks again and again until check answers nil, and fails the test
-// with its last error after a minute.
+// with its last error when patience ends.
 func (c *Cluster) Eventually(t testing.TB, what string, check func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
