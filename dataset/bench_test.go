@@ -122,3 +122,26 @@ func BenchmarkCommit(b *testing.B) {
 		require.NoError(b, err)
 	}
 }
+
+// BenchmarkOpen is the cost of the newest version in a process that knows nothing
+// yet, behind as many commits of one row each.
+func BenchmarkOpen(b *testing.B) {
+	for _, commits := range []int64{100, 1000} {
+		b.Run(fmt.Sprint(commits), func(b *testing.B) {
+			store := folder(b, b.TempDir())
+			d := create(b, store, "bench", small)
+			for i := range commits {
+				_, err := d.Append(context.Background(), numbers(b, i), nil)
+				require.NoError(b, err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				d, err := dataset.New(store, nil).Open(context.Background(), "bench")
+				require.NoError(b, err)
+				v, err := d.Latest(context.Background())
+				require.NoError(b, err)
+				require.Equal(b, commits, v.Number)
+			}
+		})
+	}
+}

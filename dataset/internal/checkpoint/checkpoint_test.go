@@ -5,10 +5,15 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/compress"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millwright-ml/millwright/dataset/internal/checkpoint"
 	"github.com/millwright-ml/millwright/dataset/internal/delta"
+	"github.com/millwright-ml/millwright/dataset/internal/pqfile"
 )
 
 func state(files int) *checkpoint.State {
@@ -46,6 +51,56 @@ func TestStateComesBackExactly(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(body, again), "equal states give equal bytes")
 	}
+}
+
+// Checkpoints of other engines are written with other properties: each form comes
+// back the same, read by us or, where we say that it is foreign, by the library.
+func TestEveryFormReadsTheSame(t *testing.T) {
+	t.Parallel()
+	body, err := checkpoint.Write(state(5000))
+	require.NoError(t, err)
+	want, err := checkpoint.Read(body)
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		props   []parquet.WriterProperty
+		foreign bool
+	}{
+		"plain":        {props: []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Uncompressed), parquet.WithDictionaryDefault(false)}},
+		"dictionaries": {props: []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Snappy), parquet.WithDictionaryDefault(true)}},
+		"zstd":         {props: []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Zstd), parquet.WithDataPageSize(1000), parquet.WithBatchSize(100)}},
+		"gzip":         {props: []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Gzip)}, foreign: true},
+		"pages 2":      {props: []parquet.WriterProperty{parquet.WithDataPageVersion(parquet.DataPageV2)}, foreign: true},
+		"row groups":   {props: []parquet.WriterProperty{parquet.WithMaxRowGroupLength(70)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			again := rewritten(t, body, c.props...)
+			got, err := checkpoint.Read(again)
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+			got, err = checkpoint.ReadByLibrary(again)
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+			got, err = checkpoint.ReadByOurs(again)
+			if c.foreign {
+				require.ErrorIs(t, err, pqfile.ErrForeign)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+		})
+	}
+}
+
+// rewritten is the checkpoint written again with other properties.
+func rewritten(t *testing.T, body []byte, props ...parquet.WriterProperty) []byte {
+	t.Helper()
+	table, err := pqarrow.ReadTable(t.Context(), bytes.NewReader(body), nil, pqarrow.ArrowReadProperties{}, memory.DefaultAllocator)
+	require.NoError(t, err)
+	defer table.Release()
+	var out bytes.Buffer
+	require.NoError(t, pqarrow.WriteTable(table, &out, 1<<20, parquet.NewWriterProperties(props...), pqarrow.DefaultWriterProps()))
+	return out.Bytes()
 }
 
 func TestPartsMakeOneState(t *testing.T) {
@@ -96,6 +151,14 @@ func FuzzRead(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		ours, err := checkpoint.ReadByOurs(data)
+		if err == nil {
+			// What we take for a checkpoint says the same to the library, unless that
+			// finds a fault in it.
+			if theirs, err := checkpoint.ReadByLibrary(data); err == nil {
+				require.Equal(t, theirs, ours)
+			}
+		}
 		s, err := checkpoint.Read(data)
 		if err != nil {
 			return

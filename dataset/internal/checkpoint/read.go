@@ -1,13 +1,10 @@
 package checkpoint
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-
-	"github.com/apache/arrow-go/v18/arrow/memory"
-	"github.com/apache/arrow-go/v18/parquet"
-	"github.com/apache/arrow-go/v18/parquet/file"
+	"slices"
+	"strings"
 
 	"github.com/millwright-ml/millwright/dataset/internal/delta"
 	"github.com/millwright-ml/millwright/dataset/internal/pqfile"
@@ -34,15 +31,43 @@ func Read(parts ...[]byte) (*State, error) {
 	return &State{Protocol: e.Protocol, MetaData: e.MetaData, Txns: e.Txns, Adds: e.Adds}, nil
 }
 
+// parquetFile is a checkpoint, whoever reads it.
+type parquetFile interface {
+	paths() [][]string // Of the leaf columns.
+	groups() int
+	rows(g int) int64
+	group(g int) columns
+}
+
 func readPart(e *delta.Entry, data []byte, rows *int64) error {
-	pf, err := file.NewParquetReader(bytes.NewReader(data), file.WithReadProps(parquet.NewReaderProperties(memory.DefaultAllocator)))
+	trial, count := clipped(e), *rows
+	f, err := openOwn(data)
+	if err == nil {
+		if err = readFile(trial, f, &count); err == nil {
+			*e, *rows = *trial, count
+			return nil
+		}
+	}
+	if !errors.Is(err, pqfile.ErrForeign) {
+		return err
+	}
+	other, err := openLibrary(data)
 	if err != nil {
 		return err
 	}
-	schema := pf.MetaData().Schema
+	return readFile(e, other, rows)
+}
+
+// clipped is a copy that can grow without a trace in e.
+func clipped(e *delta.Entry) *delta.Entry {
+	out := *e
+	out.Txns, out.Adds = slices.Clip(e.Txns), slices.Clip(e.Adds)
+	return &out
+}
+
+func readFile(e *delta.Entry, f parquetFile, rows *int64) error {
 	leaves := map[string]int{}
-	for i := range schema.NumColumns() {
-		path := schema.Column(i).ColumnPath()
+	for i, path := range f.paths() {
 		if path[0] == "sidecar" || path[0] == "checkpointMetadata" {
 			return errors.New("it is of the V2 form, which this release does not read")
 		}
@@ -51,13 +76,13 @@ func readPart(e *delta.Entry, data []byte, rows *int64) error {
 	if _, ok := leaves["add.path"]; !ok {
 		return errors.New("it has no column add.path")
 	}
-	for g := range pf.NumRowGroups() {
-		n := pf.MetaData().RowGroup(g).NumRows()
+	for g := range f.groups() {
+		n := f.rows(g)
 		if n < 0 || n > maxActions-*rows {
 			return fmt.Errorf("row group %d claims %d actions, want at most %d in all", g, n, maxActions)
 		}
 		*rows += n
-		t := &table{group: pf.RowGroup(g), number: g, leaves: leaves, rows: int(n), size: int64(len(data))}
+		t := &table{from: f.group(g), number: g, leaves: leaves, rows: int(n)}
 		if err := t.actions(e); err != nil {
 			return err
 		}
@@ -65,18 +90,54 @@ func readPart(e *delta.Entry, data []byte, rows *int64) error {
 	return nil
 }
 
+// ownFile is a checkpoint of the form that nearly all have, read by our own
+// decoder.
+type ownFile struct{ table *pqfile.Table }
+
+func openOwn(data []byte) (ownFile, error) {
+	t, err := pqfile.OpenTable(data)
+	return ownFile{t}, err
+}
+
+func (f ownFile) paths() [][]string {
+	out := make([][]string, len(f.table.Leaves()))
+	for i, l := range f.table.Leaves() {
+		out[i] = l.Path
+	}
+	return out
+}
+
+func (f ownFile) groups() int         { return f.table.Groups() }
+func (f ownFile) rows(g int) int64    { return f.table.Rows(g) }
+func (f ownFile) group(g int) columns { return ownGroup{f.table, g} }
+
+type ownGroup struct {
+	table *pqfile.Table
+	group int
+}
+
+func (g ownGroup) texts(i int) (*leaf[string], error) { return taken(g.table.Texts(g.group, i)) }
+func (g ownGroup) ints(i int) (*leaf[int64], error)   { return taken(g.table.Ints(g.group, i)) }
+
+func taken[T any](l *pqfile.Levels[T], err error) (*leaf[T], error) {
+	if err != nil {
+		return nil, err
+	}
+	return &leaf[T]{l.Values, l.Slots, l.Starts}, nil
+}
+
 // leafName is the path of a leaf without the names of the groups that lists and
 // maps repeat, which differ from writer to writer.
-func leafName(path parquet.ColumnPath) string {
+func leafName(path []string) string {
 	if len(path) >= 4 && path[len(path)-2] != "add" {
 		switch last := path[len(path)-1]; {
 		case last == "key" || last == "value":
-			return parquet.ColumnPath(path[:len(path)-2]).String() + "." + last
+			return strings.Join(path[:len(path)-2], ".") + "." + last
 		case path[len(path)-2] == "list" || path[len(path)-2] == "bag":
-			return parquet.ColumnPath(path[:len(path)-2]).String() + ".element"
+			return strings.Join(path[:len(path)-2], ".") + ".element"
 		}
 	}
-	return path.String()
+	return strings.Join(path, ".")
 }
 
 // actions takes the rows of one row group.
@@ -148,7 +209,11 @@ func (t *table) metaData(e *delta.Entry) error {
 }
 
 func (t *table) txns(e *delta.Entry) error {
-	app, version, updated := t.texts("txn.appId"), t.ints("txn.version"), t.ints("txn.lastUpdated")
+	app := t.texts("txn.appId")
+	if t.err != nil || !app.any() {
+		return t.err
+	}
+	version, updated := t.ints("txn.version"), t.ints("txn.lastUpdated")
 	if t.err != nil {
 		return t.err
 	}
@@ -174,6 +239,7 @@ func (t *table) adds(e *delta.Entry) error {
 	if t.err != nil {
 		return t.err
 	}
+	e.Adds = slices.Grow(e.Adds, len(path.values))
 	for i := range t.rows {
 		if !path.has(i) {
 			continue

@@ -186,7 +186,7 @@ func DecodePath(uri string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("path %q is not a valid URI: %w", uri, err)
 	}
-	if p == "" || strings.HasPrefix(p, "/") || scheme.MatchString(p) {
+	if p == "" || strings.HasPrefix(p, "/") || strings.Contains(p, ":") && scheme.MatchString(p) {
 		return "", fmt.Errorf("path %q is not relative to the table", uri)
 	}
 	for segment := range strings.SplitSeq(p, "/") {

@@ -25,7 +25,8 @@ type pageHeader struct {
 	raw, size  int64 // Bytes when decompressed, and as stored.
 	values     int64
 	encoding   int64
-	hasPayload bool // One of the headers by kind was there.
+	defs, reps int64 // Encodings of the levels.
+	hasPayload bool  // One of the headers by kind was there.
 }
 
 var errHeader = errors.New("a page header is cut off or malformed")
@@ -60,6 +61,33 @@ func (r *thriftReader) varint() uint64 {
 func (r *thriftReader) int() int64 {
 	v := r.varint()
 	return int64(v>>1) ^ -int64(v&1)
+}
+
+// bytes is a binary, as a part of what is read.
+func (r *thriftReader) bytes() []byte {
+	n := r.varint()
+	if r.bad || n > uint64(len(r.b)-r.pos) {
+		r.bad = true
+		return nil
+	}
+	out := r.b[r.pos : r.pos+int(n)]
+	r.pos += int(n)
+	return out
+}
+
+// structs calls f for every item of a list of at most so many structs; f reads it.
+func (r *thriftReader) structs(most uint64, f func()) {
+	head := r.byte()
+	n := uint64(head >> 4)
+	if n == 15 {
+		n = r.varint()
+	}
+	if n > 0 && head&15 != thriftStruct || n > most {
+		r.bad = true
+	}
+	for ; n > 0 && !r.bad; n-- {
+		f()
+	}
 }
 
 // fields calls f for every field of a struct; f reads the value or says that it
@@ -140,6 +168,10 @@ func parsePageHeader(b []byte) (h pageHeader, n int, err error) {
 					h.values = r.int()
 				case id == 2 && kind == 5:
 					h.encoding = r.int()
+				case id == 3 && kind == 5:
+					h.defs = r.int()
+				case id == 4 && kind == 5:
+					h.reps = r.int()
 				default:
 					return false
 				}
