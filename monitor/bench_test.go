@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -59,6 +60,54 @@ func BenchmarkObserve(b *testing.B) {
 				}
 			})
 			drain(b, m)
+		})
+	}
+}
+
+// BenchmarkHot separates the two halves of the cost of a row: putting it into
+// a block, and counting the block. The figures are the least of many rounds;
+// copy is the plain copy of the same rows, which is what a machine can do.
+func BenchmarkHot(b *testing.B) {
+	const round = 120 // One block takes them, so that nothing is folded meanwhile.
+	src := newSource(1, 32, false)
+	rows := src.rows(256)
+	flat, scores, ids := make([]float64, 0, round*32), make([]float64, round), make([]monitor.ID, round)
+	for _, row := range rows[:round] {
+		flat = append(flat, row...)
+	}
+	sink := make([]float64, round*32)
+	for name, observe := range map[string]func(m *monitor.Monitor){
+		"copy": func(*monitor.Monitor) {
+			for i := range round {
+				copy(sink[i*32:], rows[i&255])
+			}
+		},
+		"row": func(m *monitor.Monitor) {
+			for i := range round {
+				m.Observe(rows[i&255], 0.5, monitor.ID{})
+			}
+		},
+		"batch": func(m *monitor.Monitor) {
+			m.ObserveBatch(flat, scores, ids)
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			m := newMonitor(b, src.reference(b, 20_000), &monitor.Options{MaxPending: -1})
+			in, fold := time.Hour, time.Hour
+			b.ReportAllocs()
+			for b.Loop() {
+				start := time.Now()
+				observe(m)
+				in = min(in, time.Since(start))
+				start = time.Now()
+				if m.Snapshot(); name != "copy" {
+					fold = min(fold, time.Since(start))
+				}
+			}
+			b.ReportMetric(float64(in.Nanoseconds())/round, "in-ns/row")
+			if name != "copy" {
+				b.ReportMetric(float64(fold.Nanoseconds())/round, "fold-ns/row")
+			}
 		})
 	}
 }

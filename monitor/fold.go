@@ -56,7 +56,7 @@ func (m *Monitor) fold(b *block) {
 		if w := m.win; w.target > 0 && w.cur.Rows == w.target {
 			if len(m.closing) < maxClosing {
 				m.rotate()
-				m.wake()
+				m.announce()
 			} else {
 				w.target += uint64(m.opts.WindowRows)
 				m.left.Add(int64(m.opts.WindowRows))
@@ -67,6 +67,9 @@ func (m *Monitor) fold(b *block) {
 	select {
 	case m.free <- b:
 	default:
+	}
+	if m.waiters.Load() > 0 {
+		m.makeRoom()
 	}
 }
 
@@ -79,13 +82,15 @@ func (m *Monitor) foldRows(b *block, from, to int) {
 		}
 	}
 	// Column by column, so that one feature's counts and lookup table stay in
-	// the nearest cache for the whole block.
-	col := m.scratch[:to-from]
-	for j := range w.cur.Features {
-		for i := range col {
-			col[i] = b.rows[(from+i)*b.width+j]
+	// the nearest cache for the whole block; and eight columns at a time, which
+	// are one cache line of a row.
+	n := to - from
+	for j := 0; j < b.width; j += gathered {
+		k := min(gathered, b.width-j)
+		gather(m.scratch, b.rows[from*b.width+j:], b.width, k, n)
+		for c := range k {
+			w.cur.Features[j+c].Bins.AddFloats(m.scratch[c*blockRows : c*blockRows+n])
 		}
-		w.cur.Features[j].Bins.AddFloats(col)
 	}
 	if w.cur.Score != nil {
 		w.cur.Score.AddFloats(b.scores[from:to])
@@ -93,6 +98,35 @@ func (m *Monitor) foldRows(b *block, from, to int) {
 	w.cur.Rows += uint64(to - from)
 	m.observed.Add(uint64(to - from))
 	m.labels.add(w, b.ids[from:to], b.scores[from:to], b.first)
+}
+
+// gathered is how many columns are taken out of the rows in one pass.
+const gathered = 8
+
+// gather copies k neighbouring columns of n rows, each to blockRows numbers of
+// its own.
+func gather(dst, rows []float64, width, k, n int) {
+	if k < gathered {
+		for c := range k {
+			for i := range n {
+				dst[c*blockRows+i] = rows[i*width+c]
+			}
+		}
+		return
+	}
+	dst = dst[:gathered*blockRows]
+	for i := range n {
+		r := rows[i*width : i*width+gathered : i*width+gathered]
+		i &= blockRows - 1 // It is less; the compiler need not test it again.
+		dst[i] = r[0]
+		dst[i+blockRows] = r[1]
+		dst[i+2*blockRows] = r[2]
+		dst[i+3*blockRows] = r[3]
+		dst[i+4*blockRows] = r[4]
+		dst[i+5*blockRows] = r[5]
+		dst[i+6*blockRows] = r[6]
+		dst[i+7*blockRows] = r[7]
+	}
 }
 
 // rotate closes the open window and opens the next. The caller holds foldMu.
@@ -105,57 +139,4 @@ func (m *Monitor) rotate() *window {
 		m.left.Add(int64(m.win.target) - int64(w.target) + int64(w.cur.Rows))
 	}
 	return w
-}
-
-// wake tells the folder that there is work, and starts it if need be.
-func (m *Monitor) wake() {
-	m.start.Do(func() { go m.run() })
-	select {
-	case m.woken <- struct{}{}:
-	default:
-	}
-}
-
-// run is the folder: one goroutine from the first full block to Shutdown.
-func (m *Monitor) run() {
-	defer close(m.done)
-	for {
-		select {
-		case <-m.woken:
-		case <-m.quit:
-			return // Shutdown folds and reports what is left.
-		}
-		for m.foldOne() {
-		}
-		if m.opts.WindowRows > 0 && m.left.Load() <= 0 {
-			// The rest of the window is spread over the shards.
-			m.foldMu.Lock()
-			m.flush()
-			m.foldMu.Unlock()
-		}
-		if m.waiting() {
-			m.turn <- struct{}{}
-			m.reportUntil(nil)
-		}
-	}
-}
-
-// foldOne folds one block of the queue, false when it is empty. It gives
-// foldMu back after each, so that nobody waits for a whole queue.
-func (m *Monitor) foldOne() bool {
-	m.foldMu.Lock()
-	defer m.foldMu.Unlock()
-	select {
-	case b := <-m.queue:
-		m.fold(b)
-		return true
-	default:
-		return false
-	}
-}
-
-func (m *Monitor) waiting() bool {
-	m.foldMu.Lock()
-	defer m.foldMu.Unlock()
-	return len(m.closing) > 0
 }

@@ -9,9 +9,10 @@ import (
 	"github.com/millwright-ml/millwright/dataset/profile"
 )
 
-// Monitor watches one model. It is a Shutdown value: its one goroutine starts
-// with the first full block of rows and ends with Shutdown. All methods are
-// safe for concurrent use.
+// Monitor watches one model. It is a Shutdown value: its two goroutines, one
+// that counts rows and one that reports, start with the first full block of
+// rows, or the first row where Options ask for a clock, and end with Shutdown.
+// All methods are safe for concurrent use.
 //
 // Lock order: turn, foldMu, then a shard's mutex or the labels' mutex. Nothing
 // is locked while OnReport runs, except turn.
@@ -30,6 +31,10 @@ type Monitor struct {
 	free     chan *block
 
 	observed, rejected, dropped atomic.Uint64
+	overflowed                  atomic.Uint64
+	schema                      schema
+	waiters                     atomic.Int32 // Callers that wait for room in the queue.
+	room                        *sync.Cond
 
 	foldMu  sync.Mutex // Guards the four below.
 	win     *window
@@ -37,12 +42,14 @@ type Monitor struct {
 	last    *Report // Of the current epoch; what it points to never changes.
 	scratch []float64
 
-	turn  chan struct{} // Holds one token while a window is being reported.
-	start sync.Once
-	stop  sync.Once
-	woken chan struct{}
-	quit  chan struct{}
-	done  chan struct{}
+	turn    chan struct{} // Holds one token while a window is being reported.
+	start   sync.Once
+	stop    sync.Once
+	woken   chan struct{}
+	pending chan struct{} // Holds one token while closed windows wait for the reporter.
+	quit    chan struct{}
+	workers sync.WaitGroup
+	done    chan struct{}
 }
 
 // New returns a monitor that compares what it observes with ref, of which it
@@ -65,9 +72,11 @@ func New(ref *profile.Reference, opts *Options) (*Monitor, error) {
 		none:    noBlock(),
 		queue:   make(chan *block, 2*n),
 		free:    make(chan *block, 3*n),
-		scratch: make([]float64, blockRows),
+		room:    sync.NewCond(new(sync.Mutex)),
+		scratch: make([]float64, gathered*blockRows),
 		turn:    make(chan struct{}, 1),
 		woken:   make(chan struct{}, 1),
+		pending: make(chan struct{}, 1),
 		quit:    make(chan struct{}),
 		done:    make(chan struct{}),
 	}
@@ -176,7 +185,7 @@ func (m *Monitor) report(w *window) Report {
 
 // Reset goes over to a new reference after a promotion. Rows of the old one
 // that no window has closed over make a last window of the old version, which
-// the monitor's goroutine reports. Predictions that wait for labels stay, and
+// is reported in its turn. Predictions that wait for labels stay, and
 // their labels count for the version that made them. In the instant of a Reset
 // a row that was encoded for the old reference may be counted with the new, or
 // be rejected when their number of features differs.
@@ -219,8 +228,9 @@ func (m *Monitor) Reset(ref *profile.Reference, version string) error {
 	}
 	if m.win.cur.Rows > 0 {
 		m.rotate()
-		m.wake()
+		m.announce()
 	}
+	m.makeRoom()
 	m.win = m.newWindow(e, m.win.number, m.win.to)
 	m.labels.begin(e)
 	for _, b := range fresh {
@@ -241,7 +251,8 @@ func (m *Monitor) Shutdown(ctx context.Context) error {
 	m.closeWindow()
 	m.reportUntil(nil)
 	m.stop.Do(func() { close(m.quit) })
-	m.start.Do(func() { close(m.done) }) // The goroutine was never needed.
+	m.makeRoom()                         // Who waits for room finds the monitor closed.
+	m.start.Do(func() { close(m.done) }) // The goroutines were never needed.
 	select {
 	case <-m.done:
 		return nil

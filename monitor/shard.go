@@ -3,6 +3,7 @@ package monitor
 import (
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -46,46 +47,6 @@ func shardCount() int {
 	return n
 }
 
-// Observe counts one prediction: the row that the model saw, in the order of
-// the reference's features, and the score it gave. A slot holds the number, or
-// the code of the category as EncodeString returns it; NaN is a missing value.
-// The id is what Label refers to later; use the zero ID when no label will
-// come. A score that is NaN or infinite is counted and never joined to a label.
-//
-// Observe copies the row, allocates nothing, waits for no I/O and is safe for
-// concurrent use. A row of another length than the reference is not counted
-// but shows in Snapshot as rejected; after Shutdown rows show as dropped.
-func (m *Monitor) Observe(row []float64, score float64, id ID) {
-	s := m.affinity.Get().(*shard)
-	s.mu.Lock()
-	b := s.cur
-	if b.n >= b.limit {
-		if b = m.refill(s); b == nil {
-			s.mu.Unlock()
-			m.affinity.Put(s)
-			m.dropped.Add(1)
-			return
-		}
-	}
-	if len(row) != b.width {
-		s.mu.Unlock()
-		m.affinity.Put(s)
-		m.rejected.Add(1)
-		return
-	}
-	n := b.n
-	copy(b.rows[n*b.width:(n+1)*b.width], row)
-	b.scores[n] = score
-	b.ids[n] = id
-	b.n = n + 1
-	spill := b.n == b.limit && !m.push(s)
-	s.mu.Unlock()
-	m.affinity.Put(s)
-	if spill {
-		m.spill(s)
-	}
-}
-
 // push hands the shard's full block to the folder, or returns false when the
 // queue is full. The caller holds s.mu.
 func (m *Monitor) push(s *shard) bool {
@@ -100,7 +61,7 @@ func (m *Monitor) push(s *shard) bool {
 }
 
 // spill folds the shard's full block on the caller's goroutine, because the
-// folder cannot keep up or is inside OnReport.
+// folder cannot keep up.
 func (m *Monitor) spill(s *shard) {
 	m.foldMu.Lock()
 	defer m.foldMu.Unlock()
@@ -115,19 +76,55 @@ func (m *Monitor) spill(s *shard) {
 	m.fold(b)
 }
 
-// refill gives the shard a block with room, or returns nil when the monitor
-// is shut down. The caller holds s.mu, which refill may release for a while.
-func (m *Monitor) refill(s *shard) *block {
-	for s.cur.limit > 0 && s.cur.n == s.cur.limit {
-		s.mu.Unlock()
-		m.spill(s)
+// waitForRoom returns when the queue has room, or may have. A full block stays
+// in its shard meanwhile, where a flush finds it.
+func (m *Monitor) waitForRoom() {
+	m.waiters.Add(1)
+	defer m.waiters.Add(-1)
+	m.wake()
+	m.room.L.Lock()
+	defer m.room.L.Unlock()
+	// The folder takes a block out of the queue first and this lock second.
+	if len(m.queue) == cap(m.queue) && !m.closed.Load() {
+		m.room.Wait()
+	}
+}
+
+// makeRoom wakes who waits for room.
+func (m *Monitor) makeRoom() {
+	m.room.L.Lock()
+	defer m.room.L.Unlock()
+	m.room.Broadcast()
+}
+
+// refill gives the shard a block with room, or returns nil and the counter of
+// the rows that are lost. The caller holds s.mu, which refill may release for a
+// while.
+func (m *Monitor) refill(s *shard) (*block, *atomic.Uint64) {
+	for s.cur.limit > 0 && s.cur.n == s.cur.limit && !m.push(s) {
+		switch m.opts.Overflow {
+		case Drop:
+			return nil, &m.overflowed
+		case Block:
+			s.mu.Unlock()
+			m.waitForRoom()
+		default:
+			s.mu.Unlock()
+			m.spill(s)
+		}
 		s.mu.Lock()
+		if m.closed.Load() {
+			return nil, &m.dropped
+		}
 	}
 	if s.cur.n < s.cur.limit {
-		return s.cur
+		return s.cur, nil
 	}
 	if m.closed.Load() {
-		return nil
+		return nil, &m.dropped
+	}
+	if m.opts.WindowTime > 0 {
+		m.begin() // The first window begins with the first row.
 	}
 	// The epoch is read under s.mu: Reset publishes the new one before it
 	// visits the shards, so it meets every block of the old one.
@@ -140,7 +137,7 @@ func (m *Monitor) refill(s *shard) *block {
 	}
 	b.prepare(e, m.lease(e))
 	s.cur = b
-	return b
+	return b, nil
 }
 
 func (b *block) prepare(e *epoch, limit int) {

@@ -8,6 +8,10 @@ type Snapshot struct {
 	// Predictions counts the rows observed since New; Rejected those of a
 	// wrong length, Dropped those after Shutdown, which are not in it.
 	Predictions, Rejected, Dropped uint64
+	// Overflowed counts the rows that Options.Overflow Drop has lost.
+	Overflowed uint64
+	// Schema counts what the encoders met that does not fit the reference.
+	Schema SchemaCounts
 	// Window is the number of the open window, WindowRows the rows in it.
 	Window     int
 	WindowRows uint64
@@ -28,7 +32,7 @@ func (m *Monitor) Snapshot() Snapshot {
 	m.flush()
 	s := Snapshot{
 		Model: m.opts.Model, Version: m.win.epoch.version,
-		Predictions: m.observed.Load(), Rejected: m.rejected.Load(), Dropped: m.dropped.Load(),
+		Predictions: m.observed.Load(), Rejected: m.rejected.Load(), Dropped: m.dropped.Load(), Overflowed: m.overflowed.Load(), Schema: m.schema.counts(),
 		Window: m.win.number, WindowRows: m.win.cur.Rows, Report: m.last,
 	}
 	m.foldMu.Unlock()

@@ -63,6 +63,7 @@ type Hook struct {
 type buffer struct {
 	rows   []float64
 	scores [chunkRows]float64
+	ids    [chunkRows]monitor.ID
 }
 
 // New returns a hook for the monitor. It returns ErrInvalid when the options
@@ -148,8 +149,9 @@ func (h *Hook) observe(p *plan, buf *buffer, ex *serve.Exchange) (int, error) {
 		}
 		column.fill(buf.scores[:], 1, rows, score, from)
 		for i := range rows {
-			h.monitor.Observe(buf.rows[i*width:(i+1)*width], buf.scores[i], id.Row(from+i))
+			buf.ids[i] = id.Row(from + i)
 		}
+		h.monitor.ObserveBatch(buf.rows[:rows*width], buf.scores[:rows], buf.ids[:rows])
 	}
 	return n, nil
 }
