@@ -48,14 +48,13 @@ func (a *array) enter(level int) bool {
 	return true
 }
 
-// flatten reads the array at a.i. scalars reads elements up to the bracket
-// that closes their array, without consuming it.
-func flatten[T any](a *array, scalars func(a *array, dst []T) []T) []T {
+// flatten reads the array at a.i behind dst, which is empty. scalars reads
+// elements up to the bracket that closes their array, without consuming it.
+func flatten[T any](a *array, dst []T, scalars func(a *array, dst []T) []T) []T {
 	level := 1
 	if !a.enter(level) {
 		return nil
 	}
-	dst := make([]T, 0, a.hint)
 	for level > 0 {
 		switch c := a.space(); {
 		case c == '[' && (a.leaf == 0 || level < a.leaf):

@@ -87,7 +87,39 @@ func benchStd[T any](b *testing.B, body []byte) {
 	}
 }
 
+// benchPooled is what a server spends: memory used again.
+func benchPooled(b *testing.B, body []byte, jsonLength int) {
+	b.ReportAllocs()
+	b.SetBytes(int64(len(body)))
+	var d oip.Decoder
+	for b.Loop() {
+		if _, err := d.DecodeRequest(body, jsonLength, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// binaryBody is n rows of m features behind the JSON, aligned as a server does.
+func binaryBody(n, m int64) (body []byte, jsonLength int) {
+	in := oip.NewFP32("input", []int64{n, m}, make([]float32, n*m))
+	in.Binary = true
+	text, jsonLength, err := oip.AppendBinaryRequest(nil, &oip.InferRequest{
+		ID: "req-0001", Inputs: []oip.Tensor{in}, Outputs: []oip.RequestedOutput{{Name: "probs", Binary: true}},
+	})
+	if err != nil {
+		panic(err)
+	}
+	lead := oip.Lead(jsonLength)
+	return append(make([]byte, lead, lead+len(text)), text...)[lead:], jsonLength
+}
+
 func BenchmarkDecode(b *testing.B) {
+	b.Run("1x4/pooled", func(b *testing.B) { benchPooled(b, []byte(small), oip.JSONOnly) })
+	b.Run("32x512-32/pooled", func(b *testing.B) { benchPooled(b, large(32), oip.JSONOnly) })
+	b.Run("32x512-binary/pooled", func(b *testing.B) {
+		body, n := binaryBody(32, 512)
+		benchPooled(b, body, n)
+	})
 	b.Run("1x4/ours", func(b *testing.B) { benchOurs(b, []byte(small)) })
 	b.Run("1x4/encoding-json", func(b *testing.B) { benchStd[flat](b, []byte(small)) })
 	for _, digits := range []int{32, 64} {
@@ -137,6 +169,21 @@ func TestAllocationBudget(t *testing.T) {
 	require.LessOrEqual(t, decode(body), 4.0)
 	require.LessOrEqual(t, decode(withID), 7.0)
 	require.LessOrEqual(t, decode(batch), 5.0)
+
+	// A Decoder has all but the id.
+	pooled := func(body []byte, jsonLength int) float64 {
+		var d oip.Decoder
+		return testing.AllocsPerRun(200, func() {
+			if _, err := d.DecodeRequest(body, jsonLength, nil); err != nil {
+				panic(err)
+			}
+		})
+	}
+	require.Zero(t, pooled(body, oip.JSONOnly))
+	require.LessOrEqual(t, pooled(withID, oip.JSONOnly), 1.0)
+	require.LessOrEqual(t, pooled(batch, oip.JSONOnly), 1.0)
+	raw, n := binaryBody(32, 512)
+	require.LessOrEqual(t, pooled(raw, n), 1.0)
 
 	r := &oip.InferResponse{ModelName: "m", ModelVersion: "1", ID: "a",
 		Outputs: []oip.Tensor{oip.NewFP32("y", []int64{2}, []float32{0.25, 1})}}

@@ -92,7 +92,7 @@ func (c *Client) Infer(ctx context.Context, model, version string, req *InferReq
 	fail := func(err error) (*InferResponse, error) {
 		return nil, fmt.Errorf("oip: infer %q: %w", model, err)
 	}
-	body, err := appendRequest(nil, req, "encode the request")
+	body, _, err := appendRequest(nil, req, allJSON, "encode the request")
 	if err != nil {
 		return fail(err)
 	}
@@ -100,7 +100,7 @@ func (c *Client) Infer(ctx context.Context, model, version string, req *InferReq
 	if err != nil {
 		return fail(err)
 	}
-	resp, err := decodeResponse(answer, c.opts.Limits, "decode the answer")
+	resp, err := decodeResponse(answer, JSONOnly, c.opts.Limits, "decode the answer")
 	if err != nil {
 		return fail(err)
 	}

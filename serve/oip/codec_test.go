@@ -32,7 +32,7 @@ func TestDecodeRequest(t *testing.T) {
 	require.Equal(t, map[string]any{
 		"priority": int64(3), "big": float64(18446744073709551615), "rate": 0.5, "tag": "aé", "on": true,
 	}, r.Parameters)
-	require.Equal(t, []oip.RequestedOutput{{Name: "score", Parameters: map[string]any{"binary_data": false}}}, r.Outputs)
+	require.Equal(t, []oip.RequestedOutput{{Name: "score"}}, r.Outputs)
 	require.Len(t, r.Inputs, 3)
 
 	age := r.Input("age")
@@ -107,8 +107,8 @@ func TestDecodeErrorsNameThePlace(t *testing.T) {
 		{`{"inputs":[],"z":tru}`, `byte 17: found 't', want a value`},
 		{input(`{}`), `inputs[0]: byte 12: the tensor has no "name", "datatype", "shape", "data"`},
 		{input(`{"name":"x","data":[1]}`), `inputs[0] "x": byte 33: the tensor has no "datatype", "shape"`},
-		{input(`{"name":"x","datatype":"FLOAT"}`), `inputs[0] "x": datatype: byte 34: "FLOAT" is not a datatype, want BOOL, UINT8 to UINT64, INT8 to INT64, FP32, FP64 or BYTES`},
-		{input(`{"name":"x","datatype":"FP16"}`), `inputs[0] "x": datatype: byte 34: FP16 has no form in JSON, send FP32`},
+		{input(`{"name":"x","datatype":"FLOAT"}`), `inputs[0] "x": datatype: byte 34: "FLOAT" is not a datatype, want BOOL, UINT8 to UINT64, INT8 to INT64, FP16, BF16, FP32, FP64 or BYTES`},
+		{data("FP16", `[1,2]`), `inputs[0] "x": data: byte 60: FP16 has no form in JSON, send it as binary tensor data, or as FP32`},
 		{input(`{"name":"x","shape":[-1]}`), `inputs[0] "x": shape: byte 32: the number -1 is out of range, want a dimension, an integer of at least 0`},
 		{input(`{"name":"x","shape":[1.5]}`), `inputs[0] "x": shape: byte 32: found the number 1.5, want a dimension, an integer of at least 0`},
 		{data("FP32", `[1,"2"]`), `inputs[0] "x": data: byte 63: found a string, want a number (FP32)`},

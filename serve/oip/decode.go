@@ -18,7 +18,8 @@ import (
 // expected there. Whether data and shape agree is for Tensor.Check, so that a
 // server can report it with everything else that is wrong.
 //
-// The request shares no memory with body.
+// The request shares no memory with body. A server that reads one request
+// after the other, or binary tensor data, has a Decoder.
 func DecodeRequest(body []byte, limits *Limits) (*InferRequest, error) {
 	// One allocation for what a small request needs.
 	p := new(struct {
@@ -26,24 +27,10 @@ func DecodeRequest(body []byte, limits *Limits) (*InferRequest, error) {
 		inputs  [2]Tensor
 		dims    [8]int64
 	})
-	d := newDecoder(body, limits, p.dims[:0])
+	d := newDecoder(body, JSONOnly, limits)
 	defer d.release()
-	if d.open("an object") {
-		for more := true; more; more = d.more('}') {
-			switch key := d.key(); string(key) {
-			case "id":
-				p.request.ID = d.optionalText("id")
-			case "parameters":
-				p.request.Parameters = d.parameters("parameters")
-			case "inputs":
-				p.request.Inputs = d.tensors("inputs", p.inputs[:0])
-			case "outputs":
-				p.request.Outputs = d.requested()
-			default:
-				d.skip(1)
-			}
-		}
-	}
+	d.dims = p.dims[:0]
+	d.readRequest(&p.request, p.inputs[:0])
 	if err := d.finish("oip: decode request", "inputs", p.request.Inputs != nil); err != nil {
 		return nil, err
 	}
@@ -53,40 +40,74 @@ func DecodeRequest(body []byte, limits *Limits) (*InferRequest, error) {
 // DecodeResponse reads the JSON body of an infer response, as DecodeRequest
 // does a request's.
 func DecodeResponse(body []byte, limits *Limits) (*InferResponse, error) {
-	return decodeResponse(body, limits, "oip: decode response")
+	return decodeResponse(body, JSONOnly, limits, "oip: decode response")
 }
 
-// decodeResponse takes the operation for the messages.
-func decodeResponse(body []byte, limits *Limits, op string) (*InferResponse, error) {
+// decodeResponse takes the operation for the messages. Binary tensor data is
+// viewed in the body, which the caller must not use again.
+func decodeResponse(body []byte, jsonLength int, limits *Limits, op string) (*InferResponse, error) {
 	p := new(struct {
 		response InferResponse
 		outputs  [2]Tensor
 		dims     [8]int64
 	})
-	d := newDecoder(body, limits, p.dims[:0])
+	d := newDecoder(body, jsonLength, limits)
 	defer d.release()
+	d.dims = p.dims[:0]
+	d.readResponse(&p.response, p.outputs[:0])
+	if err := d.finish(op, "outputs", p.response.Outputs != nil); err != nil {
+		return nil, err
+	}
+	return &p.response, nil
+}
+
+// readRequest reads the message into r, its tensors into inputs.
+func (d *decoder) readRequest(r *InferRequest, inputs []Tensor) {
 	if d.open("an object") {
 		for more := true; more; more = d.more('}') {
 			switch key := d.key(); string(key) {
-			case "model_name":
-				p.response.ModelName = d.optionalText("model_name")
-			case "model_version":
-				p.response.ModelVersion = d.optionalText("model_version")
 			case "id":
-				p.response.ID = d.optionalText("id")
+				r.ID = d.optionalText("id")
 			case "parameters":
-				p.response.Parameters = d.parameters("parameters")
+				r.Parameters = d.parameters("parameters", binaryOutput)
+			case "inputs":
+				r.Inputs = d.tensors("inputs", inputs)
 			case "outputs":
-				p.response.Outputs = d.tensors("outputs", p.outputs[:0])
+				r.Outputs = d.requested()
 			default:
 				d.skip(1)
 			}
 		}
 	}
-	if err := d.finish(op, "outputs", p.response.Outputs != nil); err != nil {
-		return nil, err
+	// What an output does not say for itself the request says for all.
+	r.BinaryOutput = d.all.set && d.all.on
+	for i := range r.Outputs {
+		if i >= len(d.own) || !d.own[i] {
+			r.Outputs[i].Binary = r.BinaryOutput
+		}
 	}
-	return &p.response, nil
+}
+
+// readResponse reads the message into r, its tensors into outputs.
+func (d *decoder) readResponse(r *InferResponse, outputs []Tensor) {
+	if d.open("an object") {
+		for more := true; more; more = d.more('}') {
+			switch key := d.key(); string(key) {
+			case "model_name":
+				r.ModelName = d.optionalName("model_name")
+			case "model_version":
+				r.ModelVersion = d.optionalName("model_version")
+			case "id":
+				r.ID = d.optionalText("id")
+			case "parameters":
+				r.Parameters = d.parameters("parameters", nothing)
+			case "outputs":
+				r.Outputs = d.tensors("outputs", outputs)
+			default:
+				d.skip(1)
+			}
+		}
+	}
 }
 
 // decoder reads one message. Decoders are pooled for their buffers.
@@ -95,6 +116,18 @@ type decoder struct {
 	left    int64 // Elements that the limit still allows.
 	tensorN int   // Most tensors in a list.
 	dims    []int64
+	memory  *Decoder // Whose memory is used again, nil for none.
+
+	// tail is the binary tensor data behind the JSON, as far as no tensor has
+	// taken it; sized says that there is such a part.
+	tail  []byte
+	sized bool
+	// claimed is what the tensor that is read says of its binary data.
+	claimed claim
+	// all and own are what a request says of the form of its outputs: for all
+	// of them, and which of them for themselves.
+	all claim
+	own []bool
 
 	// Where the decoder is, for messages.
 	list  string
@@ -106,14 +139,18 @@ type decoder struct {
 
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
-// newDecoder returns a decoder at the start of the text. Shapes are cut from
-// dims while it has room.
-func newDecoder(body []byte, limits *Limits, dims []int64) *decoder {
+// newDecoder returns a decoder at the start of a text of jsonLength bytes, all
+// of the body for JSONOnly. Shapes are cut from d.dims while it has room.
+func newDecoder(body []byte, jsonLength int, limits *Limits) *decoder {
 	d := decoders.Get().(*decoder)
+	d.tail, d.sized = nil, false
+	if jsonLength >= 0 && jsonLength <= len(body) {
+		body, d.tail, d.sized = body[:jsonLength], body[jsonLength:], true
+	}
 	d.scanner = scanner{b: body, scratch: d.scratch}
-	d.dims = dims
 	d.list, d.name, d.named, d.field = "", "", false, ""
 	d.left, d.tensorN = limits.elements(), limits.tensors()
+	d.all, d.own = claim{}, d.own[:0]
 	return d
 }
 
@@ -121,12 +158,15 @@ func newDecoder(body []byte, limits *Limits, dims []int64) *decoder {
 // buffers that one large message has blown up.
 func (d *decoder) release() {
 	const most = 64 << 10
-	d.b, d.err, d.dims, d.name = nil, nil, nil, ""
+	d.b, d.err, d.dims, d.name, d.tail, d.memory = nil, nil, nil, "", nil, nil
 	if cap(d.scratch) > most {
 		d.scratch = nil
 	}
 	if cap(d.joined) > most {
 		d.joined = nil
+	}
+	if cap(d.own) > most {
+		d.own = nil
 	}
 	if cap(d.ends) > most/8 {
 		d.ends = nil
@@ -159,6 +199,9 @@ func (d *decoder) finish(op, required string, have bool) error {
 	d.end()
 	if d.err == nil && !have {
 		d.refuse(len(d.b), "it has no %q", required)
+	}
+	if d.err == nil && len(d.tail) > 0 {
+		d.refuse(len(d.b), "%d bytes behind the JSON belong to no tensor, want a binary_data_size for all of them", len(d.tail))
 	}
 	if d.err == nil {
 		return nil
@@ -197,197 +240,22 @@ func (d *decoder) optionalText(field string) string {
 	return d.text("a string")
 }
 
-// tensors reads a list of tensors into dst.
-func (d *decoder) tensors(list string, dst []Tensor) []Tensor {
-	d.at(list)
-	if !d.take('[', "an array of tensors") {
-		return nil
-	}
-	d.done()
-	if d.space() == ']' {
-		d.i++
-		return dst
-	}
-	d.list, d.index = list, 0
-	for more := true; more; more = d.more(']') {
-		if len(dst) >= d.tensorN {
-			d.refuse(d.i, "the message has more than %d tensors", d.tensorN)
-			return nil
-		}
-		dst = append(dst, Tensor{})
-		d.index = len(dst) - 1
-		d.tensor(&dst[d.index])
-		if d.err != nil {
-			return nil
-		}
-	}
-	if d.err != nil {
-		return nil
-	}
-	d.list = ""
-	return dst
-}
-
-// tensor reads one tensor.
-func (d *decoder) tensor(t *Tensor) {
-	var shaped bool
-	dataAt, readAt := -1, -1
-	d.name, d.named = "", false
-	if d.open("an object (a tensor)") {
-		for more := true; more; more = d.more('}') {
-			switch key := d.key(); string(key) {
-			case "name":
-				d.at("name")
-				d.name = d.text("a string")
-				d.named = d.err == nil
-				d.done()
-			case "datatype":
-				d.at("datatype")
-				t.Datatype = d.datatype()
-				d.done()
-			case "shape":
-				d.at("shape")
-				t.Shape, shaped = d.shape(), true
-				d.done()
-			case "parameters":
-				t.Parameters = d.parameters("parameters")
-			case "data":
-				d.space()
-				dataAt = d.i
-				// Without datatype and shape the data waits: what it is
-				// decides how it is read.
-				if t.Datatype == "" || !shaped || readAt >= 0 {
-					d.at("data")
-					d.skip(3)
-					d.done()
-					break
-				}
-				readAt = d.i
-				d.data(t)
-			default:
-				d.skip(3)
-			}
-		}
-	}
-	if d.err != nil {
-		return
-	}
-	d.required(t, shaped, dataAt >= 0)
-	if readAt != dataAt || typeOf(t.data) != t.Datatype {
-		after := d.i
-		d.i = dataAt
-		d.data(t)
-		if d.err != nil {
-			return
-		}
-		d.i = after
-	}
-	t.Name = d.name
-	t.fault = d.form(t.Shape)
-	d.left -= int64(t.Len())
-}
-
-// required refuses a tensor that lacks a member, naming all of them.
-func (d *decoder) required(t *Tensor, shaped, data bool) {
-	if d.named && t.Datatype != "" && shaped && data {
-		return
-	}
-	var missing []string
-	for _, m := range []struct {
-		name string
-		have bool
-	}{{"name", d.named}, {"datatype", t.Datatype != ""}, {"shape", shaped}, {"data", data}} {
-		if !m.have {
-			missing = append(missing, `"`+m.name+`"`)
-		}
-	}
-	d.refuse(d.i-1, "the tensor has no %s", strings.Join(missing, ", "))
-}
-
-// data reads the data at d.i for the tensor's datatype and shape, whose size
-// is checked before memory is set aside.
-func (d *decoder) data(t *Tensor) {
-	if d.err != nil {
-		return
-	}
-	d.at("data")
-	n, ok := elements(t.Shape)
-	if !ok || n > d.left {
-		d.refuse(d.i, "shape %s is too large, the limit leaves %d elements for this tensor", shapeText(t.Shape), d.left)
-		return
-	}
-	// An element takes two bytes of text at least.
-	d.start(element(t.Datatype), d.left, min(n, int64(len(d.b)-d.i)/2+1))
-	if t.data = d.read(t.Datatype); d.err == nil {
-		d.done()
-	}
-}
-
-// datatype reads the name of a datatype that JSON can carry.
-func (d *decoder) datatype() Datatype {
-	at := d.i
-	b := d.bytes("a string")
-	if d.err != nil {
+// optionalName is optionalText for a text that the next message has as well.
+func (d *decoder) optionalName(field string) string {
+	if d.null() {
 		return ""
 	}
-	switch string(b) {
-	case "FP32":
-		return FP32
-	case "FP64":
-		return FP64
-	case "INT64":
-		return INT64
-	case "INT32":
-		return INT32
-	case "BYTES":
-		return BYTES
-	case "BOOL":
-		return BOOL
-	case "INT8":
-		return INT8
-	case "INT16":
-		return INT16
-	case "UINT8":
-		return UINT8
-	case "UINT16":
-		return UINT16
-	case "UINT32":
-		return UINT32
-	case "UINT64":
-		return UINT64
-	case "FP16", "BF16":
-		d.refuse(at, "%s has no form in JSON, send FP32", b)
-	default:
-		d.refuse(at, "%.40q is not a datatype, want BOOL, UINT8 to UINT64, INT8 to INT64, FP32, FP64 or BYTES", b)
-	}
-	return ""
+	d.at(field)
+	defer d.done()
+	return d.nameText()
 }
 
-// shape reads the dimensions.
-func (d *decoder) shape() []int64 {
-	from := len(d.dims)
-	if !d.take('[', "an array of dimensions") {
-		return nil
+// nameText reads a name: a string that one message after the other has, for
+// which a Decoder keeps the memory.
+func (d *decoder) nameText() string {
+	b := d.bytes("a string")
+	if d.memory == nil || d.err != nil {
+		return string(b)
 	}
-	if d.space() == ']' {
-		d.i++
-		return []int64{}
-	}
-	for more := true; more; more = d.more(']') {
-		const want = "a dimension, an integer of at least 0"
-		d.want = want
-		n := d.array.number()
-		if n.end == 0 {
-			return nil
-		}
-		d.dims = append(d.dims, int64(d.magnitude(n, 0, math.MaxInt64)))
-		if len(d.dims)-from > maxDepth {
-			d.refuse(d.i, "the shape has more than %d dimensions", maxDepth)
-		}
-		if d.err != nil {
-			return nil
-		}
-		d.i = n.end
-	}
-	return d.dims[from:len(d.dims):len(d.dims)]
+	return d.memory.intern(b)
 }

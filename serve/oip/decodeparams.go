@@ -2,6 +2,7 @@ package oip
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 )
 
@@ -20,6 +21,10 @@ func (d *decoder) requested() []RequestedOutput {
 		return nil
 	}
 	var dst []RequestedOutput
+	if d.memory != nil {
+		dst = d.memory.outputs[:0]
+	}
+	d.own = d.own[:0]
 	d.list = "outputs"
 	for more := true; more; more = d.more(']') {
 		d.index, d.name, d.named = len(dst), "", false
@@ -27,15 +32,21 @@ func (d *decoder) requested() []RequestedOutput {
 			d.refuse(d.i, "the message has more than %d requested outputs", d.tensorN)
 			return nil
 		}
+		d.claimed = claim{}
 		dst = append(dst, d.output())
 		if d.err != nil {
 			return nil
 		}
+		dst[len(dst)-1].Binary = d.claimed.on
+		d.own = append(d.own, d.claimed.set)
 	}
 	if d.err != nil {
 		return nil
 	}
 	d.list = ""
+	if d.memory != nil {
+		d.memory.outputs = dst
+	}
 	return dst
 }
 
@@ -47,11 +58,11 @@ func (d *decoder) output() RequestedOutput {
 			switch key := d.key(); string(key) {
 			case "name":
 				d.at("name")
-				d.name = d.text("a string")
+				d.name = d.nameText()
 				d.named = d.err == nil
 				d.done()
 			case "parameters":
-				out.Parameters = d.parameters("parameters")
+				out.Parameters = d.parameters("parameters", binaryData)
 			default:
 				d.skip(3)
 			}
@@ -64,9 +75,70 @@ func (d *decoder) output() RequestedOutput {
 	return out
 }
 
+// special is the parameter of the binary extension that an object can have. It
+// is read into a field instead of the map.
+type special int
+
+const (
+	nothing      special = iota
+	binaryOutput         // Of a request: the form of all outputs.
+	binarySize           // Of a tensor: the length of its data behind the JSON.
+	binaryData           // Of a requested output: its form.
+)
+
+// claim is what such a parameter says.
+type claim struct {
+	set  bool
+	on   bool
+	size int64
+}
+
+// special reads the value of the parameter if it is the one, and reports
+// whether it was. A value of null is an absent one.
+func (d *decoder) special(kind special, key []byte) bool {
+	switch {
+	case kind == binarySize && string(key) == "binary_data_size":
+		if d.null() {
+			d.claimed = claim{}
+			return true
+		}
+		if d.claimed.set {
+			// Two readers that take different ones of two sizes cut the
+			// tensors at different places.
+			d.refuse(d.i, "binary_data_size is there twice")
+			return true
+		}
+		d.want = "an integer of at least 0"
+		if n := d.array.number(); n.end > 0 {
+			d.claimed = claim{set: true, size: int64(d.magnitude(n, 0, math.MaxInt64))}
+			d.i = n.end
+		}
+	case kind == binaryOutput && string(key) == "binary_data_output":
+		d.all = claim{}
+		if !d.null() {
+			d.all = claim{set: true, on: d.boolean("true or false")}
+		}
+	case kind == binaryData && string(key) == "binary_data":
+		d.claimed = claim{}
+		if !d.null() {
+			d.claimed = claim{set: true, on: d.boolean("true or false")}
+		}
+	default:
+		return false
+	}
+	return true
+}
+
 // parameters reads an object of strings, numbers and booleans, or a null. A
 // null member is an absent one.
-func (d *decoder) parameters(field string) map[string]any {
+func (d *decoder) parameters(field string, kind special) map[string]any {
+	// Of a repeated member the last counts, but see special.
+	switch kind {
+	case binaryOutput:
+		d.all = claim{}
+	case binaryData:
+		d.claimed = claim{}
+	}
 	if d.null() {
 		return nil
 	}
@@ -74,7 +146,14 @@ func (d *decoder) parameters(field string) map[string]any {
 	var m map[string]any
 	if d.open("an object of parameters") {
 		for more := true; more; more = d.more('}') {
-			key := string(d.key())
+			name := d.key()
+			if d.err == nil && d.special(kind, name) {
+				if d.err != nil {
+					d.at(field)
+				}
+				continue
+			}
+			key := string(name)
 			if d.err != nil {
 				break
 			}

@@ -1,7 +1,7 @@
-// Package oip speaks version 2 of the Open Inference Protocol in JSON, the
-// protocol of Triton, KServe and MLServer
-// (https://github.com/open-inference/open-inference-protocol, inference_rest):
-// its tensors, its codec and a client.
+// Package oip speaks version 2 of the Open Inference Protocol the protocol
+// of Triton, KServe and MLServer
+// (https://github.com/open-inference/open-inference-protocol, inference_rest), in
+// JSON and in its binary extension: its tensors, its codec and a client.
 //
 // # Tensors
 //
@@ -13,20 +13,28 @@
 //
 // # Codec
 //
-// [DecodeRequest] reads what a client sends, in one pass and with few
+// [DecodeRequest] reads what a client sends as JSON, in one pass and with few
 // allocations, and [AppendResponse] writes the answer; [AppendRequest] and
-// [DecodeResponse] are the client's half. The decoders take bytes from
-// strangers: [Limits] and the depth of nesting are checked before memory is
-// set aside, and each error names the tensor, the byte offset, what was found
-// and what was expected. Floats survive the trip bit by bit, integers up to 64
-// bits. NaN and the infinities have no JSON; to send one is an error.
+// [DecodeResponse] are the client's half. A server keeps a [Decoder] a request,
+// from a pool of its own: it reads messages into memory that it uses again. The
+// decoders take bytes from strangers: [Limits] and the depth of nesting are
+// checked before memory is set aside, and each error names the tensor, the byte
+// offset, what was found and what was expected. Floats survive the trip bit by
+// bit, integers up to 64 bits. NaN and the infinities have no JSON; to send one
+// is an error.
+//
+// # Binary tensor data
+//
+// In the protocol's binary extension the data of some tensors stands as raw
+// bytes behind the JSON, whose length is in a header: [HeaderLength] reads it,
+// [Decoder.DecodeRequest] views the data where it lies, [Tensor.Binary] and
+// [RequestedOutput.Binary] say what travels so, [AppendBinaryResponse] and
+// [AppendBinaryRequest] write it. FP16 and BF16 exist in this form only.
+// [Inflate] and [Compress] are the content encodings gzip and deflate.
 //
 // # Client
 //
 // [NewClient] makes a [Client] of any server of the protocol. An answer other
 // than 200 is a [StatusError] that matches [ErrInvalid], [ErrNotFound],
 // [ErrUnavailable] or [ErrUnsupported].
-//
-// FP16 and BF16 tensors, the binary tensor data extension, compression and
-// gRPC are not part of this package.
 package oip

@@ -12,40 +12,72 @@ import (
 
 // AppendRequest appends the JSON of the request to dst, data flat and after
 // its datatype and shape. Each float is the shortest text that reads back as
-// the same float. A tensor that Check refuses, a NaN or an infinity, a text
-// that is not UTF-8 and a parameter that is not a string, number or boolean
-// are errors, of kind ErrInvalid; dst is then returned as it was.
+// the same float. A tensor that Check refuses, a NaN or an infinity, FP16 and
+// BF16, a text that is not UTF-8 and a parameter that is not a string, number
+// or boolean are errors, of kind ErrInvalid; dst is then returned as it was.
 func AppendRequest(dst []byte, r *InferRequest) ([]byte, error) {
-	return appendRequest(dst, r, "oip: encode request")
+	dst, _, err := appendRequest(dst, r, allJSON, "oip: encode request")
+	return dst, err
 }
 
+// AppendBinaryRequest is AppendRequest with the data of the inputs that are
+// Binary as raw bytes behind the JSON, where NaN, infinities and any text can
+// travel. It returns the length of the JSON, for the header HeaderLengthKey;
+// JSONOnly when there is no such input.
+func AppendBinaryRequest(dst []byte, r *InferRequest) (body []byte, jsonLength int, err error) {
+	return appendRequest(dst, r, asMarked, "oip: encode request")
+}
+
+// form is how tensors travel.
+type form int
+
+const (
+	allJSON form = iota
+	asMarked
+	allBinary
+)
+
 // appendRequest takes the operation for the messages.
-func appendRequest(dst []byte, r *InferRequest, op string) ([]byte, error) {
-	e := encoder{b: append(dst, '{')}
+func appendRequest(dst []byte, r *InferRequest, f form, op string) ([]byte, int, error) {
+	e := encoder{b: append(dst, '{'), form: f}
+	all := r.BinaryOutput || f == allBinary
 	if r.ID != "" {
 		e.text("id", r.ID)
 	}
-	e.parameters(r.Parameters)
+	e.parameters(r.Parameters, "binary_data_output", claim{set: all, on: all})
 	e.tensors("inputs", r.Inputs)
 	if len(r.Outputs) > 0 {
 		e.raw(`"outputs":[`)
 		for i := range r.Outputs {
+			o := &r.Outputs[i]
 			e.raw("{")
-			e.text("name", r.Outputs[i].Name)
-			e.parameters(r.Outputs[i].Parameters)
+			e.text("name", o.Name)
+			on := o.Binary || f == allBinary
+			e.parameters(o.Parameters, "binary_data", claim{set: on != all, on: on})
 			e.close('}')
 			e.b = append(e.b, ',')
 		}
 		e.close(']')
 	}
 	e.close('}')
-	return e.finish(dst, op)
+	return e.finish(dst, r.Inputs, op)
 }
 
 // AppendResponse appends the JSON of the response to dst, as AppendRequest
 // does a request's.
 func AppendResponse(dst []byte, r *InferResponse) ([]byte, error) {
-	e := encoder{b: append(dst, '{')}
+	dst, _, err := appendResponse(dst, r, allJSON)
+	return dst, err
+}
+
+// AppendBinaryResponse is AppendResponse with the outputs that are Binary
+// behind the JSON, as AppendBinaryRequest has inputs.
+func AppendBinaryResponse(dst []byte, r *InferResponse) (body []byte, jsonLength int, err error) {
+	return appendResponse(dst, r, asMarked)
+}
+
+func appendResponse(dst []byte, r *InferResponse, f form) ([]byte, int, error) {
+	e := encoder{b: append(dst, '{'), form: f}
 	e.text("model_name", r.ModelName)
 	if r.ModelVersion != "" {
 		e.text("model_version", r.ModelVersion)
@@ -53,16 +85,18 @@ func AppendResponse(dst []byte, r *InferResponse) ([]byte, error) {
 	if r.ID != "" {
 		e.text("id", r.ID)
 	}
-	e.parameters(r.Parameters)
+	e.parameters(r.Parameters, "", claim{})
 	e.tensors("outputs", r.Outputs)
 	e.close('}')
-	return e.finish(dst, "oip: encode response")
+	return e.finish(dst, r.Outputs, "oip: encode response")
 }
 
 // encoder appends JSON. Each member and element is written with a comma behind
 // it, which close turns into the bracket.
 type encoder struct {
 	b      []byte
+	form   form
+	binary bool // Whether a tensor has its data behind the JSON.
 	faults errs.Faults
 	bad    bool
 }
@@ -73,12 +107,27 @@ func (e *encoder) refuse(format string, args ...any) {
 	e.faults.Addf(format, args...)
 }
 
-// finish returns the text, or dst as it was and every fault.
-func (e *encoder) finish(dst []byte, op string) ([]byte, error) {
+// finish returns the text and its length, with the data that goes behind it, or
+// dst as it was and every fault.
+func (e *encoder) finish(dst []byte, list []Tensor, op string) ([]byte, int, error) {
 	if e.bad {
-		return dst, e.faults.Err(op)
+		return dst, JSONOnly, e.faults.Err(op)
 	}
-	return e.b, nil
+	if !e.binary {
+		return e.b, JSONOnly, nil
+	}
+	length := len(e.b) - len(dst)
+	for i := range list {
+		if e.asBinary(&list[i]) {
+			e.b = AppendRaw(e.b, &list[i])
+		}
+	}
+	return e.b, length, nil
+}
+
+// asBinary reports whether the tensor's data goes behind the JSON.
+func (e *encoder) asBinary(t *Tensor) bool {
+	return e.form == allBinary || e.form == asMarked && t.Binary
 }
 
 func (e *encoder) raw(s string) { e.b = append(e.b, s...) }
@@ -107,12 +156,39 @@ func (e *encoder) text(name, value string) {
 }
 
 // parameters writes the member, in the order of the keys, when there are any.
-func (e *encoder) parameters(m map[string]any) {
-	if len(m) == 0 {
+// The parameter of the binary extension with the name comes first when its
+// claim is set.
+func (e *encoder) parameters(m map[string]any, name string, c claim) {
+	if len(m) == 0 && !c.set {
 		return
 	}
 	e.raw(`"parameters":{`)
+	if c.set {
+		e.b = append(e.b, '"')
+		e.raw(name)
+		e.raw(`":`)
+		if name == binarySizeName {
+			e.b = strconv.AppendInt(e.b, c.size, 10)
+		} else {
+			e.b = strconv.AppendBool(e.b, c.on)
+		}
+		e.b = append(e.b, ',')
+	}
+	if len(m) > 0 {
+		e.sorted(m, name)
+	}
+	e.close('}')
+	e.b = append(e.b, ',')
+}
+
+// sorted writes the members but the one with the name, which has a field of its
+// own.
+func (e *encoder) sorted(m map[string]any, name string) {
 	for _, k := range slices.Sorted(maps.Keys(m)) {
+		if k == name {
+			e.refuse("parameter %q belongs to the binary extension and is set by a field", k)
+			continue
+		}
 		if !utf8.ValidString(k) {
 			e.refuse("parameter %q is not valid UTF-8, which JSON requires", k)
 		}
@@ -120,8 +196,6 @@ func (e *encoder) parameters(m map[string]any) {
 		e.parameter(k, m[k])
 		e.b = append(e.b, ',')
 	}
-	e.close('}')
-	e.b = append(e.b, ',')
 }
 
 func (e *encoder) parameter(name string, v any) {
@@ -175,7 +249,18 @@ func (e *encoder) tensors(list string, tensors []Tensor) {
 		}
 		e.close(']')
 		e.b = append(e.b, ',')
-		e.parameters(t.Parameters)
+		if e.asBinary(t) {
+			e.binary = true
+			e.parameters(t.Parameters, binarySizeName, claim{set: true, size: e.rawSize(t)})
+			e.close('}')
+			e.b = append(e.b, ',')
+			continue
+		}
+		if !t.Datatype.HasJSON() {
+			e.refuse("%s[%d] %q: %s has no form in JSON, send it as binary tensor data", list, i, t.Name, t.Datatype)
+			continue
+		}
+		e.parameters(t.Parameters, binarySizeName, claim{})
 		e.raw(`"data":[`)
 		e.data(t)
 		e.close(']')
@@ -183,118 +268,4 @@ func (e *encoder) tensors(list string, tensors []Tensor) {
 	}
 	e.close(']')
 	e.b = append(e.b, ',')
-}
-
-// data writes the elements, each with a comma behind it.
-func (e *encoder) data(t *Tensor) {
-	switch s := t.data.(type) {
-	case []bool:
-		for _, v := range s {
-			e.b = append(strconv.AppendBool(e.b, v), ',')
-		}
-	case []uint8:
-		e.b = appendUnsigned(e.b, s)
-	case []uint16:
-		e.b = appendUnsigned(e.b, s)
-	case []uint32:
-		e.b = appendUnsigned(e.b, s)
-	case []uint64:
-		e.b = appendUnsigned(e.b, s)
-	case []int8:
-		e.b = appendSigned(e.b, s)
-	case []int16:
-		e.b = appendSigned(e.b, s)
-	case []int32:
-		e.b = appendSigned(e.b, s)
-	case []int64:
-		e.b = appendSigned(e.b, s)
-	case []float32:
-		for i, v := range s {
-			if !e.finite(t, i, float64(v)) {
-				return
-			}
-			e.b = append(appendFloat(e.b, float64(v), 32), ',')
-		}
-	case []float64:
-		for i, v := range s {
-			if !e.finite(t, i, v) {
-				return
-			}
-			e.b = append(appendFloat(e.b, v, 64), ',')
-		}
-	case [][]byte:
-		for i, v := range s {
-			if !utf8.Valid(v) {
-				e.refuse("tensor %q: element %d is not valid UTF-8, which JSON requires", t.Name, i)
-				return
-			}
-			e.b = append(appendString(e.b, v), ',')
-		}
-	}
-}
-
-// finite refuses the values that JSON does not have.
-func (e *encoder) finite(t *Tensor, i int, v float64) bool {
-	if v-v == 0 {
-		return true
-	}
-	e.refuse("tensor %q: element %d is %v, which JSON does not have", t.Name, i, v)
-	return false
-}
-
-func appendUnsigned[T uint8 | uint16 | uint32 | uint64](b []byte, s []T) []byte {
-	for _, v := range s {
-		b = append(strconv.AppendUint(b, uint64(v), 10), ',')
-	}
-	return b
-}
-
-func appendSigned[T int8 | int16 | int32 | int64](b []byte, s []T) []byte {
-	for _, v := range s {
-		b = append(strconv.AppendInt(b, int64(v), 10), ',')
-	}
-	return b
-}
-
-// appendFloat writes the shortest text that reads back as v: whole numbers as
-// such, an exponent only far from one, as encoding/json does.
-func appendFloat(b []byte, v float64, bits int) []byte {
-	// Below 2^24 every whole number is exact in both sizes and its digits
-	// are the shortest text. Zero may have a sign.
-	if whole := int64(v); float64(whole) == v && v > -1<<24 && v < 1<<24 && v != 0 {
-		return strconv.AppendInt(b, whole, 10)
-	}
-	format := byte('f')
-	if a := math.Abs(v); a != 0 && (a < 1e-6 || a >= 1e21) {
-		format = 'e'
-	}
-	return strconv.AppendFloat(b, v, format, -1, bits)
-}
-
-// appendString writes s, which is valid UTF-8, as a JSON string.
-func appendString[T string | []byte](b []byte, s T) []byte {
-	const hex = "0123456789abcdef"
-	b = append(b, '"')
-	from := 0
-	for i := range len(s) {
-		c := s[i]
-		if c >= 0x20 && c != '"' && c != '\\' {
-			continue
-		}
-		b = append(b, s[from:i]...)
-		from = i + 1
-		switch c {
-		case '"', '\\':
-			b = append(b, '\\', c)
-		case '\n':
-			b = append(b, '\\', 'n')
-		case '\r':
-			b = append(b, '\\', 'r')
-		case '\t':
-			b = append(b, '\\', 't')
-		default:
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		}
-	}
-	return append(append(b, s[from:]...), '"')
 }

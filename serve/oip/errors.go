@@ -16,4 +16,6 @@ var (
 	// ErrUnsupported: the server does not have this part of the protocol
 	// (501).
 	ErrUnsupported = errs.ErrUnsupported
+	// ErrClosed: a reader was used after its Close.
+	ErrClosed = errs.ErrClosed
 )

@@ -42,11 +42,21 @@ var seeds = []string{
 	`{"inputs":[{"name":"x","datatype":"FP32","shape":[9223372036854775807,9223372036854775807],"data":[1]}]}`,
 	`{"inputs":[{"name":"x","datatype":"FP32","shape":[1],"data":[NaN]}]}`,
 	`{"inputs":[{"name":"x","datatype":"FP16","shape":[1],"data":[1]}]}`,
+	`{"inputs":[{"name":"x","datatype":"FP64","shape":[1],"data":[1],"parameters":{"binary_data_size":8}}]}`,
+	`{"inputs":[{"name":"x","datatype":"FP64","shape":[1],"data":[1],"parameters":{"binary_data_size":null}}]}`,
+	`{"parameters":{"binary_data_output":true},"inputs":[],"outputs":[{"name":"y"},{"name":"z","parameters":{"binary_data":false,"a":1}}]}`,
+	`{"parameters":{"binary_data_output":1},"inputs":[]}`,
 	`{"inputs":[{"name":"x","datatype":"FP32","shape":[1],"data":[1]}]}x`,
 	`{"inputs":[{"name":"x","datatype":"FP32","shape":[1],"data":[1,]}]}`,
 	`{"inputs":[{"name":"x","datatype":"FP32","shape":[1],"data":[1]},]}`,
 	`[[[[[[[[`, ``, `{`, `null`, `{"inputs"`, "\xff", `{"a":"\`, `{"a":"\u12`,
 }
+
+// dirt fills a decoder with what must not show in the next message.
+const dirt = `{"id":"dirt","parameters":{"p":1,"binary_data_output":true},"inputs":[
+	{"name":"x","datatype":"FP64","shape":[3],"data":[7,8,9],"parameters":{"q":"r"}},
+	{"name":"s","datatype":"BYTES","shape":[2],"data":["dirt","more"]},{"name":"b","datatype":"BOOL","shape":[1],"data":[true]}],
+	"outputs":[{"name":"y","parameters":{"binary_data":true,"a":2}},{"name":"z"}]}`
 
 // strict matches what this package refuses on purpose and encoding/json mends or
 // lets through.
@@ -61,7 +71,12 @@ func FuzzDecodeRequest(f *testing.F) {
 		got, err := oip.DecodeRequest(body, nil)
 		require.Equal(t, before, string(body), "the body was changed")
 		want, wantErr := oracleRequest(body)
+		// Memory that another message has filled must not show.
+		dec := new(oip.Decoder)
+		_, _ = dec.DecodeRequest([]byte(dirt), oip.JSONOnly, nil)
+		pooled, pooledErr := dec.DecodeRequest(body, oip.JSONOnly, nil)
 		if err != nil {
+			require.EqualError(t, pooledErr, err.Error())
 			require.ErrorIs(t, err, oip.ErrInvalid)
 			require.Regexp(t, `^oip: decode request: .*byte \d+: `, strings.ReplaceAll(err.Error(), "\n", " "))
 			// Of a repeated member each must be good here, for the oracle
@@ -73,6 +88,8 @@ func FuzzDecodeRequest(f *testing.F) {
 		}
 		require.NoError(t, wantErr)
 		require.NoError(t, sameRequest(got, want))
+		require.NoError(t, pooledErr)
+		require.NoError(t, sameRequest(pooled, want))
 		roundTrip(t, got)
 	})
 }

@@ -11,6 +11,9 @@ type InferRequest struct {
 	Inputs []Tensor
 	// Outputs are the outputs wanted, in this order; none means all.
 	Outputs []RequestedOutput
+	// BinaryOutput asks for all outputs as binary tensor data, the request's
+	// parameter "binary_data_output". It holds where Outputs names none.
+	BinaryOutput bool
 }
 
 // RequestedOutput asks for one output by name.
@@ -19,6 +22,10 @@ type RequestedOutput struct {
 	Name string
 	// Parameters are the sender's extras: string, bool, int64, float64.
 	Parameters map[string]any
+	// Binary asks for it as binary tensor data, the output's parameter
+	// "binary_data". A decoder sets it to the request's BinaryOutput where
+	// the output does not say.
+	Binary bool
 }
 
 // Input returns the input with the name, nil when there is none.

@@ -29,6 +29,10 @@ func oracleRequest(body []byte) (*oip.InferRequest, error) {
 	if r.Parameters, err = oracleParameters(m["parameters"]); err != nil {
 		return nil, err
 	}
+	if r.BinaryOutput, _, err = oracleFlag(r.Parameters, "binary_data_output"); err != nil {
+		return nil, err
+	}
+	r.Parameters = oracleNone(r.Parameters)
 	if r.Inputs, err = oracleTensors(m["inputs"]); err != nil {
 		return nil, err
 	}
@@ -45,9 +49,39 @@ func oracleRequest(body []byte) (*oip.InferRequest, error) {
 		if o.Parameters, err = oracleParameters(om["parameters"]); err != nil {
 			return nil, err
 		}
+		var own bool
+		if o.Binary, own, err = oracleFlag(o.Parameters, "binary_data"); err != nil {
+			return nil, err
+		}
+		if !own {
+			o.Binary = r.BinaryOutput
+		}
+		o.Parameters = oracleNone(o.Parameters)
 		r.Outputs = append(r.Outputs, o)
 	}
 	return r, err
+}
+
+// oracleFlag takes a boolean out of the parameters.
+func oracleFlag(m map[string]any, name string) (on, set bool, err error) {
+	v, set := m[name]
+	if !set {
+		return false, false, nil
+	}
+	delete(m, name)
+	on, ok := v.(bool)
+	if !ok {
+		return false, false, errOracle
+	}
+	return on, true, nil
+}
+
+// oracleNone is nil for no parameters.
+func oracleNone(m map[string]any) map[string]any {
+	if len(m) == 0 {
+		return nil
+	}
+	return m
 }
 
 func oracleNull(raw json.RawMessage) bool { return raw == nil || string(raw) == "null" }
@@ -170,6 +204,9 @@ func oracleTensor(raw json.RawMessage) (oip.Tensor, error) {
 	params, err := oracleParameters(m["parameters"])
 	if err != nil {
 		return none, err
+	}
+	if _, ok := params["binary_data_size"]; ok {
+		return none, errOracle
 	}
 	var leaves []json.RawMessage
 	if err := oracleFlatten(m["data"], &leaves, 0); err != nil {
@@ -295,7 +332,8 @@ func sameTensor(a, b *oip.Tensor) error {
 
 func sameRequest(a, b *oip.InferRequest) error {
 	if a.ID != b.ID || fmt.Sprintf("%#v", a.Parameters) != fmt.Sprintf("%#v", b.Parameters) ||
-		fmt.Sprintf("%#v", a.Outputs) != fmt.Sprintf("%#v", b.Outputs) || len(a.Inputs) != len(b.Inputs) {
+		fmt.Sprintf("%#v", a.Outputs) != fmt.Sprintf("%#v", b.Outputs) ||
+		a.BinaryOutput != b.BinaryOutput || len(a.Inputs) != len(b.Inputs) {
 		return fmt.Errorf("got %#v, want %#v", a, b)
 	}
 	for i := range a.Inputs {

@@ -5,34 +5,48 @@ import (
 	"strconv"
 )
 
-// read reads the data of a tensor of the datatype, which HasJSON.
-func (a *array) read(dt Datatype) any {
+// read reads the data of a tensor of the datatype, which HasJSON, into to, or
+// into new memory when that is nil.
+func (a *array) read(dt Datatype, to *boxes) any {
 	switch dt {
 	case BOOL:
-		return flatten(a, bools)
+		return fill(a, to, bools)
 	case UINT8:
-		return flatten(a, unsigned[uint8])
+		return fill(a, to, unsigned[uint8])
 	case UINT16:
-		return flatten(a, unsigned[uint16])
+		return fill(a, to, unsigned[uint16])
 	case UINT32:
-		return flatten(a, unsigned[uint32])
+		return fill(a, to, unsigned[uint32])
 	case UINT64:
-		return flatten(a, unsigned[uint64])
+		return fill(a, to, unsigned[uint64])
 	case INT8:
-		return flatten(a, signed[int8])
+		return fill(a, to, signed[int8])
 	case INT16:
-		return flatten(a, signed[int16])
+		return fill(a, to, signed[int16])
 	case INT32:
-		return flatten(a, signed[int32])
+		return fill(a, to, signed[int32])
 	case INT64:
-		return flatten(a, signed[int64])
+		return fill(a, to, signed[int64])
 	case FP32:
-		return flatten(a, fp32s)
+		return fill(a, to, fp32s)
 	case FP64:
-		return flatten(a, fp64s)
+		return fill(a, to, fp64s)
 	default:
-		return a.bytesTensor()
+		return a.bytesTensor(to)
 	}
+}
+
+// fill is flatten into the memory of to.
+func fill[T any](a *array, to *boxes, scalars func(a *array, dst []T) []T) any {
+	if to == nil {
+		return flatten(a, make([]T, 0, a.hint), scalars)
+	}
+	p := box[T](to)
+	if *p == nil || int64(cap(*p)) < a.hint {
+		*p = make([]T, 0, a.hint)
+	}
+	*p = flatten(a, (*p)[:0], scalars)
+	return p
 }
 
 // element names what the tensor of the datatype holds, in messages.
@@ -176,11 +190,11 @@ func bools(a *array, dst []bool) []bool {
 // bytesTensor reads strings. They are collected in one buffer and cut apart at
 // the end, so that a column of words costs two allocations and none of them
 // points into the text, which the caller reuses.
-func (a *array) bytesTensor() [][]byte {
+func (a *array) bytesTensor(to *boxes) any {
 	a.joined, a.ends = a.joined[:0], a.ends[:0]
 	// Only the number of elements is of use to flatten.
-	type nothing = struct{}
-	flatten(a, func(a *array, dst []nothing) []nothing {
+	type none = struct{}
+	flatten(a, make([]none, 0, a.hint), func(a *array, dst []none) []none {
 		for {
 			a.space()
 			if a.full(len(dst)) {
@@ -188,21 +202,35 @@ func (a *array) bytesTensor() [][]byte {
 			}
 			a.joined = append(a.joined, a.bytes(a.want)...)
 			a.ends = append(a.ends, len(a.joined))
-			dst = append(dst, nothing{})
+			dst = append(dst, none{})
 			if a.err != nil || !a.next() {
 				return dst
 			}
 		}
 	})
 	if a.err != nil {
-		return nil
+		return [][]byte(nil)
 	}
-	all := append(make([]byte, 0, len(a.joined)), a.joined...)
-	out := make([][]byte, len(a.ends))
+	var all []byte
+	var list [][]byte
+	if to != nil {
+		all, list = to.joined[:0], to.list[:0]
+	}
+	if all == nil {
+		all = make([]byte, 0, len(a.joined))
+	}
+	if cap(list) < len(a.ends) || list == nil {
+		list = make([][]byte, 0, len(a.ends))
+	}
+	all = append(all, a.joined...)
 	from := 0
-	for i, to := range a.ends {
-		out[i] = all[from:to:to]
-		from = to
+	for _, end := range a.ends {
+		list = append(list, all[from:end:end])
+		from = end
 	}
-	return out
+	if to == nil {
+		return list
+	}
+	to.joined, to.list = all, list
+	return &to.list
 }

@@ -1,42 +1,6 @@
 package oip
 
-import (
-	"fmt"
-	"math"
-	"strings"
-)
-
-// Datatype is an element type of the protocol, spelled as on the wire.
-type Datatype string
-
-// The datatypes. FP16 and BF16 exist in metadata only: the protocol gives them
-// no JSON form.
-const (
-	BOOL   Datatype = "BOOL"
-	UINT8  Datatype = "UINT8"
-	UINT16 Datatype = "UINT16"
-	UINT32 Datatype = "UINT32"
-	UINT64 Datatype = "UINT64"
-	INT8   Datatype = "INT8"
-	INT16  Datatype = "INT16"
-	INT32  Datatype = "INT32"
-	INT64  Datatype = "INT64"
-	FP16   Datatype = "FP16"
-	BF16   Datatype = "BF16"
-	FP32   Datatype = "FP32"
-	FP64   Datatype = "FP64"
-	BYTES  Datatype = "BYTES"
-)
-
-// HasJSON reports whether tensors of this datatype can travel as JSON. It is
-// false for FP16, BF16 and for names that are not a datatype.
-func (d Datatype) HasJSON() bool {
-	switch d {
-	case BOOL, UINT8, UINT16, UINT32, UINT64, INT8, INT16, INT32, INT64, FP32, FP64, BYTES:
-		return true
-	}
-	return false
-}
+import "slices"
 
 // Tensor is one named array of a request or a response. Data is row-major in
 // one flat slice of the Go type that belongs to the datatype; the constructors
@@ -55,8 +19,13 @@ type Tensor struct {
 	// Parameters are the sender's extras: string, bool, int64, float64.
 	Parameters map[string]any
 
-	// data is the typed slice. An interface keeps the views free of unsafe
-	// and makes Data free of allocations.
+	// Binary says that the elements travel as raw bytes behind the JSON
+	// instead of in it. The decoders set it; AppendBinaryRequest and
+	// AppendBinaryResponse heed it.
+	Binary bool
+
+	// data is the typed slice, or a pointer to it in the memory of a Decoder:
+	// to put a slice itself into an interface allocates.
 	data any
 	// fault is what the decoder found wrong with the form of the data (its
 	// nesting against the shape). Check reports it with the rest.
@@ -108,6 +77,17 @@ func NewINT64(name string, shape []int64, data []int64) Tensor {
 	return Tensor{Name: name, Datatype: INT64, Shape: shape, data: data}
 }
 
+// NewFP16 returns an FP16 tensor over data, the bits of IEEE 754 halves.
+func NewFP16(name string, shape []int64, data []uint16) Tensor {
+	return Tensor{Name: name, Datatype: FP16, Shape: shape, data: data}
+}
+
+// NewBF16 returns a BF16 tensor over data, the upper halves of the bits of
+// float32s.
+func NewBF16(name string, shape []int64, data []uint16) Tensor {
+	return Tensor{Name: name, Datatype: BF16, Shape: shape, data: data}
+}
+
 // NewFP32 returns an FP32 tensor over data.
 func NewFP32(name string, shape []int64, data []float32) Tensor {
 	return Tensor{Name: name, Datatype: FP32, Shape: shape, data: data}
@@ -126,12 +106,12 @@ func NewBYTES(name string, shape []int64, data [][]byte) Tensor {
 
 // NewStrings returns a BYTES tensor with a copy of the strings.
 func NewStrings(name string, shape []int64, data []string) Tensor {
-	return NewBYTES(name, shape, toBytes(data))
+	return NewBYTES(name, shape, joinBytes(data))
 }
 
-// toBytes copies all strings into one array, so that a column of words costs
+// joinBytes copies all elements into one array, so that a column of words costs
 // two allocations.
-func toBytes(data []string) [][]byte {
+func joinBytes[T string | []byte](data []T) [][]byte {
 	n := 0
 	for _, s := range data {
 		n += len(s)
@@ -146,15 +126,56 @@ func toBytes(data []string) [][]byte {
 	return out
 }
 
-// Data returns the typed slice behind the tensor: []bool, []uint8, []uint16,
-// []uint32, []uint64, []int8, []int16, []int32, []int64, []float32, []float64
-// or [][]byte. It is a view, and nil for the zero Tensor.
-func (t *Tensor) Data() any { return t.data }
+// Data returns the typed slice behind the tensor: []bool, []uint8, []uint16 (also
+// for FP16 and BF16), []uint32, []uint64, []int8, []int16, []int32, []int64,
+// []float32, []float64 or [][]byte. It is a view, and nil for the zero Tensor.
+func (t *Tensor) Data() any {
+	switch p := t.data.(type) {
+	case *[]bool:
+		return *p
+	case *[]uint8:
+		return *p
+	case *[]uint16:
+		return *p
+	case *[]uint32:
+		return *p
+	case *[]uint64:
+		return *p
+	case *[]int8:
+		return *p
+	case *[]int16:
+		return *p
+	case *[]int32:
+		return *p
+	case *[]int64:
+		return *p
+	case *[]float32:
+		return *p
+	case *[]float64:
+		return *p
+	case *[][]byte:
+		return *p
+	}
+	return t.data
+}
 
 // view is the shared body of the typed views.
 func view[T any](t *Tensor) []T {
-	s, _ := t.data.([]T)
-	return s
+	switch s := t.data.(type) {
+	case *[]T:
+		return *s
+	case []T:
+		return s
+	}
+	return nil
+}
+
+// bits16 is the view of the three datatypes that are uint16 in Go.
+func bits16(t *Tensor, d Datatype) []uint16 {
+	if t.Datatype != d {
+		return nil
+	}
+	return view[uint16](t)
 }
 
 // BOOL returns the elements of a BOOL tensor, nil for another datatype.
@@ -164,7 +185,7 @@ func (t *Tensor) BOOL() []bool { return view[bool](t) }
 func (t *Tensor) UINT8() []uint8 { return view[uint8](t) }
 
 // UINT16 returns the elements of a UINT16 tensor, nil for another datatype.
-func (t *Tensor) UINT16() []uint16 { return view[uint16](t) }
+func (t *Tensor) UINT16() []uint16 { return bits16(t, UINT16) }
 
 // UINT32 returns the elements of a UINT32 tensor, nil for another datatype.
 func (t *Tensor) UINT32() []uint32 { return view[uint32](t) }
@@ -183,6 +204,14 @@ func (t *Tensor) INT32() []int32 { return view[int32](t) }
 
 // INT64 returns the elements of an INT64 tensor, nil for another datatype.
 func (t *Tensor) INT64() []int64 { return view[int64](t) }
+
+// FP16 returns the bits of the elements of an FP16 tensor, nil for another
+// datatype.
+func (t *Tensor) FP16() []uint16 { return bits16(t, FP16) }
+
+// BF16 returns the bits of the elements of a BF16 tensor, nil for another
+// datatype.
+func (t *Tensor) BF16() []uint16 { return bits16(t, BF16) }
 
 // FP32 returns the elements of an FP32 tensor, nil for another datatype.
 func (t *Tensor) FP32() []float32 { return view[float32](t) }
@@ -210,131 +239,65 @@ func (t *Tensor) Strings() []string {
 // Len returns the number of elements that the tensor holds, which a sound
 // tensor's shape agrees with.
 func (t *Tensor) Len() int {
-	switch s := t.data.(type) {
-	case []bool:
-		return len(s)
-	case []uint8:
-		return len(s)
-	case []uint16:
-		return len(s)
-	case []uint32:
-		return len(s)
-	case []uint64:
-		return len(s)
-	case []int8:
-		return len(s)
-	case []int16:
-		return len(s)
-	case []int32:
-		return len(s)
-	case []int64:
-		return len(s)
-	case []float32:
-		return len(s)
-	case []float64:
-		return len(s)
-	case [][]byte:
-		return len(s)
+	switch t.data.(type) {
+	case *[]float32, []float32:
+		return len(view[float32](t))
+	case *[]float64, []float64:
+		return len(view[float64](t))
+	case *[]int64, []int64:
+		return len(view[int64](t))
+	case *[]int32, []int32:
+		return len(view[int32](t))
+	case *[][]byte, [][]byte:
+		return len(view[[]byte](t))
+	case *[]bool, []bool:
+		return len(view[bool](t))
+	case *[]uint8, []uint8:
+		return len(view[uint8](t))
+	case *[]uint16, []uint16:
+		return len(view[uint16](t))
+	case *[]uint32, []uint32:
+		return len(view[uint32](t))
+	case *[]uint64, []uint64:
+		return len(view[uint64](t))
+	case *[]int8, []int8:
+		return len(view[int8](t))
+	case *[]int16, []int16:
+		return len(view[int16](t))
 	}
 	return 0
 }
 
-// Check reports how the tensor contradicts itself: no name, no data of its
-// datatype, a negative dimension, a number of elements other than the product
-// of its shape, nested JSON data of another form than its shape. The error is
-// an ErrInvalid whose text is made to follow the tensor's name.
-func (t *Tensor) Check() error {
-	if t.Name != "" && t.fault == "" && t.sound() {
-		return nil
+// Clone returns a tensor that shares no memory with this one but its
+// Parameters: what a Decoder has read is gone with its next message.
+func (t *Tensor) Clone() Tensor {
+	c := *t
+	c.Shape = slices.Clone(t.Shape)
+	switch t.data.(type) {
+	case *[]float32, []float32:
+		c.data = slices.Clone(view[float32](t))
+	case *[]float64, []float64:
+		c.data = slices.Clone(view[float64](t))
+	case *[]int64, []int64:
+		c.data = slices.Clone(view[int64](t))
+	case *[]int32, []int32:
+		c.data = slices.Clone(view[int32](t))
+	case *[][]byte, [][]byte:
+		c.data = joinBytes(view[[]byte](t))
+	case *[]bool, []bool:
+		c.data = slices.Clone(view[bool](t))
+	case *[]uint8, []uint8:
+		c.data = slices.Clone(view[uint8](t))
+	case *[]uint16, []uint16:
+		c.data = slices.Clone(view[uint16](t))
+	case *[]uint32, []uint32:
+		c.data = slices.Clone(view[uint32](t))
+	case *[]uint64, []uint64:
+		c.data = slices.Clone(view[uint64](t))
+	case *[]int8, []int8:
+		c.data = slices.Clone(view[int8](t))
+	case *[]int16, []int16:
+		c.data = slices.Clone(view[int16](t))
 	}
-	var list []string
-	if t.Name == "" {
-		list = append(list, "it has no name")
-	}
-	switch n, ok := elements(t.Shape); {
-	case typeOf(t.data) == "":
-		list = append(list, "it has no data")
-	case typeOf(t.data) != t.Datatype:
-		list = append(list, fmt.Sprintf("datatype is %q but the data is %s", t.Datatype, typeOf(t.data)))
-	case !ok:
-		list = append(list, fmt.Sprintf("shape %s has a negative dimension or is too large", shapeText(t.Shape)))
-	case t.fault != "":
-		list = append(list, t.fault)
-	case n != int64(t.Len()):
-		list = append(list, fmt.Sprintf("shape %s needs %d elements, data has %d", shapeText(t.Shape), n, t.Len()))
-	}
-	return malformed(strings.Join(list, "; "))
-}
-
-// malformed is an ErrInvalid without its word at the end, for texts that are
-// put together from several.
-type malformed string
-
-func (m malformed) Error() string        { return string(m) }
-func (m malformed) Is(target error) bool { return target == ErrInvalid }
-
-// sound is the cheap part of Check, for the hot path.
-func (t *Tensor) sound() bool {
-	n, ok := elements(t.Shape)
-	return ok && n == int64(t.Len()) && t.Datatype == typeOf(t.data)
-}
-
-// typeOf returns the datatype that the Go slice stands for, "" for none.
-func typeOf(data any) Datatype {
-	switch data.(type) {
-	case []bool:
-		return BOOL
-	case []uint8:
-		return UINT8
-	case []uint16:
-		return UINT16
-	case []uint32:
-		return UINT32
-	case []uint64:
-		return UINT64
-	case []int8:
-		return INT8
-	case []int16:
-		return INT16
-	case []int32:
-		return INT32
-	case []int64:
-		return INT64
-	case []float32:
-		return FP32
-	case []float64:
-		return FP64
-	case [][]byte:
-		return BYTES
-	}
-	return ""
-}
-
-// elements returns the product of the dimensions, false when one is negative
-// or the product does not fit an int64. A zero dimension gives zero, whatever
-// the others are.
-func elements(shape []int64) (int64, bool) {
-	n := int64(1)
-	overflow := false
-	for _, d := range shape {
-		if d < 0 {
-			return 0, false
-		}
-		if d == 0 {
-			n, overflow = 0, false
-		}
-		if n != 0 && !overflow {
-			if d > math.MaxInt64/n {
-				overflow = true
-				continue
-			}
-			n *= d
-		}
-	}
-	return n, !overflow
-}
-
-// shapeText writes a shape as it looks in JSON.
-func shapeText(shape []int64) string {
-	return strings.ReplaceAll(fmt.Sprint(shape), " ", ",")
+	return c
 }
