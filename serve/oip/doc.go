@@ -1,4 +1,4 @@
-// Package oip speaks version 2 of the Open Inference Protocol the protocol
+// Package oip speaks version 2 of the Open Inference Protocol, the protocol
 // of Triton, KServe and MLServer
 // (https://github.com/open-inference/open-inference-protocol, inference_rest), in
 // JSON and in its binary extension: its tensors, its codec and a client.

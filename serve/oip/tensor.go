@@ -301,3 +301,11 @@ func (t *Tensor) Clone() Tensor {
 	}
 	return c
 }
+
+// New returns a tensor of the datatype over data, a slice of the type that Data
+// lists. Whether they belong together is for Check.
+func New(name string, datatype Datatype, shape []int64, data any) Tensor {
+	t := Tensor{Name: name, Datatype: datatype, Shape: shape, data: data}
+	t.data = t.Data()
+	return t
+}
