@@ -11,6 +11,8 @@ var (
 	ErrNotFound = errs.ErrNotFound
 	// ErrExists: the same model value is deployed already (409).
 	ErrExists = errs.ErrExists
+	// ErrConflict: the default version cannot be removed beside others (409).
+	ErrConflict = errs.ErrConflict
 	// ErrUnavailable: try again later (503).
 	ErrUnavailable = errs.ErrUnavailable
 	// ErrUnsupported: the model cannot do what is asked (501).

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/millwright-ml/millwright/internal/httperr"
-	"github.com/millwright-ml/millwright/serve/oip"
 )
 
 // endpoint is what a URL stands for.
@@ -121,17 +120,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case serverReady:
 		s.ready(w)
 	case serverMetadata:
-		s.answer(w, http.StatusOK, oip.ServerMetadata{Name: s.opts.Name, Version: s.opts.Version, Extensions: []string{}})
+		s.answer(w, http.StatusOK, s.ServerMetadata())
 	default:
 		s.describe(w, e, model, version)
 	}
 }
 
-// ready answers 200 when there is a model to answer requests. A server that
-// starts without one takes no traffic before the first.
+// ready answers 200 when there is a model to answer requests.
 func (s *Server) ready(w http.ResponseWriter) {
-	now := s.table.Load()
-	ok := !now.closed && len(now.models) > 0
+	ok := s.Ready()
 	status := http.StatusOK
 	if !ok {
 		status = http.StatusServiceUnavailable
@@ -141,7 +138,7 @@ func (s *Server) ready(w http.ResponseWriter) {
 
 // describe answers for one model.
 func (s *Server) describe(w http.ResponseWriter, e endpoint, model, version string) {
-	v, err := s.lookup(model, version)
+	m, err := s.Metadata(model, version)
 	if err != nil {
 		s.refuse(w, httperr.Status(err), err.Error())
 		return
@@ -150,13 +147,10 @@ func (s *Server) describe(w http.ResponseWriter, e endpoint, model, version stri
 		s.answer(w, http.StatusOK, struct {
 			Name  string `json:"name"`
 			Ready bool   `json:"ready"`
-		}{v.name, true})
+		}{m.Name, true})
 		return
 	}
-	s.answer(w, http.StatusOK, oip.ModelMetadata{
-		Name: v.name, Versions: []string{v.version}, Platform: v.platform,
-		Inputs: v.inputs.list, Outputs: v.outputs.list,
-	})
+	s.answer(w, http.StatusOK, m)
 }
 
 // jsonType is shared by all responses: net/http only reads it, and a handler

@@ -3,7 +3,7 @@ package serve
 import (
 	"context"
 	"io/fs"
-	"time"
+	"iter"
 
 	"github.com/millwright-ml/millwright/serve/oip"
 )
@@ -22,6 +22,9 @@ type Signature struct {
 
 // Model answers requests. A Server calls Infer from many goroutines at once,
 // never before Deploy and never after Close.
+//
+// What else a model can do it says by further methods: [Streamer], [Warmer],
+// [Sizer].
 type Model interface {
 	// Signature says what the model takes and gives. It is read once, when
 	// the model is deployed.
@@ -33,15 +36,43 @@ type Model interface {
 	// it is not empty, names the outputs wanted; a model is free to give all
 	// of them, the server leaves out what was not asked for.
 	//
-	// The server reads the outputs after Infer has returned, while other
-	// calls run: their memory must not be used again. Infer must not change
-	// req. ctx ends when the client goes away or the time is up. An error of
-	// one of this package's kinds chooses the status (ErrInvalid: 400); any
-	// other is a 500. A panic is contained and answered with 500. An answer
-	// that does not have the signature is a 500 that names the model.
+	// The outputs are read after Infer has returned, while other calls run,
+	// and by in-process callers also after Close: their memory must not be
+	// used again. Infer must not change req, nor keep it. ctx ends when the
+	// client goes away or the time is up. An error of one of this package's
+	// kinds chooses the status (ErrInvalid: 400); any other is a 500. A
+	// panic is contained and answered with 500. An answer that does not
+	// have the signature is a 500 that names the model.
 	Infer(ctx context.Context, req *oip.InferRequest, resp *oip.InferResponse) error
 	// Close frees what the model holds. A Server calls it exactly once.
 	Close() error
+}
+
+// Streamer is a Model that gives its answer in parts, such as a language
+// model's tokens. Its Infer gives the whole answer in one.
+type Streamer interface {
+	Model
+	// Stream yields the parts of the answer to a request that was checked
+	// as for Infer. Each part has outputs of the signature's names and
+	// datatypes; their number of rows is the model's business. An error
+	// ends it. When ctx ends, or the loop breaks, it returns soon.
+	Stream(ctx context.Context, req *oip.InferRequest) iter.Seq2[*oip.InferResponse, error]
+}
+
+// Warmer is a Model that is slow at first: it sets memory aside, compiles, or
+// fills caches.
+type Warmer interface {
+	Model
+	// Warm is called once, before the first request; an error keeps the
+	// version from being deployed.
+	Warm(ctx context.Context) error
+}
+
+// Sizer is a Model that knows how much memory it holds.
+type Sizer interface {
+	Model
+	// Size is in bytes. It is read once, when the model is deployed.
+	Size() int64
 }
 
 // Runtime makes a Model of a model's files, for example of a version opened
@@ -50,55 +81,4 @@ type Runtime interface {
 	// Load reads the files and returns a model that is ready to answer. The
 	// files may be closed when it returns.
 	Load(ctx context.Context, files fs.FS) (Model, error)
-}
-
-// Deployment is one version of a model, for Server.Deploy.
-type Deployment struct {
-	// Name is the model's name in the URL: 1 to 255 bytes of text without
-	// control characters.
-	Name string
-	// Version names this version of it, under the same rule.
-	Version string
-	// Model answers the requests. The server owns it once Deploy returned
-	// nil, and closes it.
-	Model Model
-	// Platform is shown in the metadata, for example "xgboost". Default
-	// "millwright".
-	Platform string
-	// Labels are the lineage (run, dataset digest, …), handed to observers
-	// with each exchange. The server keeps a copy.
-	Labels map[string]string
-}
-
-// Observer is told of each infer request, to count, log or monitor it. The
-// calls come from the goroutines of the requests, several at once.
-type Observer interface {
-	// Observe is called once the response was computed and before its first
-	// byte leaves, so that a client that has its answer knows that it was
-	// observed. It must not block. The exchange and what it points to are
-	// valid only during the call and must not be changed; a panic in it is
-	// contained and logged.
-	Observe(*Exchange)
-}
-
-// Exchange is one infer request for a deployed model and what became of it.
-type Exchange struct {
-	// Model and Version are the deployment that answered.
-	Model, Version string
-	// RequestID is the client's, or the one the server made up.
-	RequestID string
-	// Request is what the client sent, nil when it could not be decoded. It
-	// was checked against the signature when Err is nil.
-	Request *oip.InferRequest
-	// Response is the model's answer with all its outputs, also those that
-	// the client did not ask for. It is nil when Err is not.
-	Response *oip.InferResponse
-	// Start is when the request's headers had been read, Duration the time
-	// from then until the response was encoded.
-	Start    time.Time
-	Duration time.Duration
-	// Err is why there is no response, nil on success.
-	Err error
-	// Labels are the deployment's.
-	Labels map[string]string
 }
