@@ -29,6 +29,14 @@ type ClientOptions struct {
 	MaxBody int64
 	// Limits bound the tensors of an answer. Default: those of Limits.
 	Limits *Limits
+	// Binary sends and asks for tensors as binary tensor data, which takes a
+	// server that lists the extension "binary_tensor_data" and is many times
+	// faster than JSON. Without it a tensor travels so where it is marked as
+	// Binary, and an output where it is asked for so.
+	Binary bool
+	// Compress is the content encoding of infer requests and what is asked
+	// of their answers: "gzip" or "deflate". Default: none.
+	Compress string
 }
 
 // NewClient returns a client of the server at baseURL, "http://host:port" with
@@ -38,6 +46,9 @@ func NewClient(baseURL string, opts *ClientOptions) (*Client, error) {
 	u, err := url.Parse(baseURL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, fmt.Errorf("oip: new client %q: want a base URL such as http://host:8080: %w", baseURL, ErrInvalid)
+	}
+	if opts != nil && opts.Compress != "" && opts.Compress != Gzip && opts.Compress != Deflate {
+		return nil, fmt.Errorf("oip: new client %q: Compress is %q, want gzip or deflate: %w", baseURL, opts.Compress, ErrInvalid)
 	}
 	c := &Client{base: strings.TrimRight(u.String(), "/")}
 	if opts != nil {
@@ -84,35 +95,6 @@ func (c *Client) ModelMetadata(ctx context.Context, model, version string) (Mode
 	return m, err
 }
 
-// Infer sends the request and returns the answer, whose tensors have passed
-// Check. An empty version is the server's default. A request that the server
-// refuses is an ErrInvalid with the server's words, an unknown model or
-// version an ErrNotFound.
-func (c *Client) Infer(ctx context.Context, model, version string, req *InferRequest) (*InferResponse, error) {
-	fail := func(err error) (*InferResponse, error) {
-		return nil, fmt.Errorf("oip: infer %q: %w", model, err)
-	}
-	body, _, err := appendRequest(nil, req, allJSON, "encode the request")
-	if err != nil {
-		return fail(err)
-	}
-	answer, err := c.do(ctx, http.MethodPost, modelPath(model, version)+"/infer", body)
-	if err != nil {
-		return fail(err)
-	}
-	resp, err := decodeResponse(answer, JSONOnly, c.opts.Limits, "decode the answer")
-	if err != nil {
-		return fail(err)
-	}
-	for i := range resp.Outputs {
-		t := &resp.Outputs[i]
-		if err := t.Check(); err != nil {
-			return fail(fmt.Errorf("the answer's output %q: %w", t.Name, err))
-		}
-	}
-	return resp, nil
-}
-
 func modelPath(model, version string) string {
 	p := "/v2/models/" + url.PathEscape(model)
 	if version != "" {
@@ -131,9 +113,22 @@ func (c *Client) probe(ctx context.Context, op, path string) error {
 
 // get reads a JSON document.
 func (c *Client) get(ctx context.Context, op, path string, v any) error {
-	body, err := c.do(ctx, http.MethodGet, path, nil)
-	if err == nil {
-		err = json.Unmarshal(body, v)
+	return c.call(ctx, op, http.MethodGet, path, nil, v)
+}
+
+// call sends a JSON document, if any, and reads the answer into v unless it is
+// nil.
+func (c *Client) call(ctx context.Context, op, method, path string, body, v any) error {
+	var text []byte
+	var err error
+	if body != nil {
+		if text, err = json.Marshal(body); err != nil {
+			return fmt.Errorf("oip: %s: %w: %w", op, err, ErrInvalid)
+		}
+	}
+	text, err = c.do(ctx, method, path, text)
+	if err == nil && v != nil {
+		err = json.Unmarshal(text, v)
 	}
 	if err != nil {
 		return fmt.Errorf("oip: %s: %w", op, err)
@@ -151,38 +146,55 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) ([]by
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	answer, _, err := c.send(req)
+	return answer, err
+}
+
+// send sends the request and returns the body of a 200 and the length of the
+// JSON in it.
+func (c *Client) send(req *http.Request) ([]byte, int, error) {
 	resp, err := c.opts.HTTPClient.Do(req)
+	if err != nil {
+		return nil, 0, err
+	}
+	jsonLength, bad := HeaderLength(resp.Header)
+	answer, err := c.read(resp, Lead(jsonLength))
+	err = errors.Join(err, resp.Body.Close())
+	switch {
+	case resp.StatusCode != http.StatusOK:
+		return nil, 0, statusError(resp, answer)
+	case err != nil:
+		return nil, 0, fmt.Errorf("read the answer: %w", err)
+	}
+	return answer, jsonLength, bad
+}
+
+// read reads at most MaxBody bytes of the answer, lead bytes into its memory,
+// and refuses one that has more. An encoding that http.Transport has taken off
+// by itself is no longer in the header.
+func (c *Client) read(resp *http.Response, lead int) ([]byte, error) {
+	from, err := Inflate(resp.Body, resp.Header.Get("Content-Encoding"), nil)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := readBody(resp, c.opts.MaxBody)
-	err = errors.Join(err, resp.Body.Close())
-	if resp.StatusCode != http.StatusOK {
-		return nil, statusError(resp, answer)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the answer: %w", err)
-	}
-	return answer, nil
-}
-
-// readBody reads at most limit bytes, and refuses a body that has more.
-func readBody(resp *http.Response, limit int64) ([]byte, error) {
-	if limit < 0 {
-		return io.ReadAll(resp.Body)
-	}
+	limit := c.opts.MaxBody
 	var b bytes.Buffer
 	// A known length saves growing, up to a size that is cheap to set aside
 	// on a stranger's word.
-	b.Grow(int(min(max(resp.ContentLength, 0), limit, 1<<20)) + bytes.MinRead)
-	n, err := b.ReadFrom(io.LimitReader(resp.Body, limit))
+	b.Grow(int(min(max(resp.ContentLength, 0), max(limit, 0), 1<<20)) + bytes.MinRead + lead)
+	b.Write(make([]byte, lead))
+	whole := from
+	if limit >= 0 {
+		whole = io.NopCloser(io.LimitReader(from, limit))
+	}
+	n, err := b.ReadFrom(whole)
 	if err == nil && n == limit {
 		var one [1]byte
-		if more, _ := io.ReadFull(resp.Body, one[:]); more > 0 {
-			return nil, fmt.Errorf("it is larger than ClientOptions.MaxBody, %d bytes", limit)
+		if more, _ := io.ReadFull(from, one[:]); more > 0 {
+			err = fmt.Errorf("it is larger than ClientOptions.MaxBody, %d bytes", limit)
 		}
 	}
-	return b.Bytes(), err
+	return b.Bytes()[lead:], errors.Join(err, from.Close())
 }
 
 // StatusError is an answer other than 200.

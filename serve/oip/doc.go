@@ -32,9 +32,16 @@
 // [AppendBinaryRequest] write it. FP16 and BF16 exist in this form only.
 // [Inflate] and [Compress] are the content encodings gzip and deflate.
 //
+// # Extensions
+//
+// The messages of the repository, of statistics and of configurations are
+// [ModelIndex], [Statistics] and [ModelConfig]. [DecodeGenerate] and
+// [AppendGenerated] speak generate, [Events] and [EventReader] its streams.
+//
 // # Client
 //
-// [NewClient] makes a [Client] of any server of the protocol. An answer other
+// [NewClient] makes a [Client] of any server of the protocol, for all of this
+// but gRPC, which is in serve/grpcserve. An answer other
 // than 200 is a [StatusError] that matches [ErrInvalid], [ErrNotFound],
 // [ErrUnavailable] or [ErrUnsupported].
 package oip
