@@ -1,4 +1,4 @@
-//go:build s3
+//go:build s3 && unix
 
 package registry_test
 
@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,19 +27,10 @@ import (
 // internal/bench/registry starts: MILLWRIGHT_S3 is its URL with credentials and
 // bucket. It is behind a tag to keep the SDK out of the other tests.
 func BenchmarkS3(b *testing.B) {
-	server, err := url.Parse(os.Getenv("MILLWRIGHT_S3")) //nolint:forbidigo // Set by the program that runs it.
-	require.NoError(b, err)
-	if server.Host == "" {
-		b.Skip("internal/bench/registry runs this one")
-	}
+	files := s3Files(b)
 	size, err := strconv.Atoi(os.Getenv("MILLWRIGHT_S3_SIZE")) //nolint:forbidigo // As above.
 	require.NoError(b, err)
-	secret, _ := server.User.Password()
 	ctx := b.Context()
-	files, err := s3blob.Open(ctx, "s3:/"+server.Path, &s3blob.Options{
-		Endpoint: "http://" + server.Host, PathStyle: true, Credentials: credentials.NewStaticCredentialsProvider(server.User.Username(), secret, ""),
-	})
-	require.NoError(b, err)
 	store := new(registrytest.Mem)
 	reg := registry.New(store, files, nil)
 	register := func(parts int) *registry.Version {
@@ -146,5 +138,59 @@ func BenchmarkS3(b *testing.B) {
 		close(done)
 		wg.Wait()
 		b.ReportMetric(float64(peak.Load())/(1<<20), "MiB")
+	})
+}
+
+// s3Files is the store on the server.
+func s3Files(b *testing.B) *s3blob.Store {
+	server, err := url.Parse(os.Getenv("MILLWRIGHT_S3")) //nolint:forbidigo // Set by the program that runs it.
+	require.NoError(b, err)
+	if server.Host == "" {
+		b.Skip("internal/bench/registry runs this one")
+	}
+	secret, _ := server.User.Password()
+	files, err := s3blob.Open(b.Context(), "s3:/"+server.Path, &s3blob.Options{
+		Endpoint: "http://" + server.Host, PathStyle: true, Credentials: credentials.NewStaticCredentialsProvider(server.User.Username(), secret, ""),
+	})
+	require.NoError(b, err)
+	return files
+}
+
+// BenchmarkS3Client registers the model in the folder MILLWRIGHT_S3_FOLDER and
+// opens it into an empty cache, and does nothing else, so that what the process
+// took at most is what these two need.
+func BenchmarkS3Client(b *testing.B) {
+	files, ctx := s3Files(b), b.Context()
+	dir := os.Getenv("MILLWRIGHT_S3_FOLDER") //nolint:forbidigo // Set by the program that runs it.
+	store := new(registrytest.Mem)
+	var v *registry.Version
+	rate := func(b *testing.B, f func() error) {
+		began := time.Now()
+		require.NoError(b, f())
+		b.ReportMetric(float64(v.Files[0].Size)/1e6/time.Since(began).Seconds(), "MB/s")
+	}
+	b.Run("register", func(b *testing.B) {
+		rate(b, func() (err error) {
+			v, err = registry.New(store, files, nil).Register(ctx, "big", registry.Draft{Files: os.DirFS(dir)})
+			return err
+		})
+	})
+	b.Run("cold_open", func(b *testing.B) {
+		rate(b, func() error {
+			fsys, err := registry.New(store, files, &registry.Options{CacheDir: b.TempDir()}).Open(ctx, v)
+			if err != nil {
+				return err
+			}
+			f, err := fsys.Open(v.Files[0].Path)
+			if err != nil {
+				return err
+			}
+			return f.Close()
+		})
+	})
+	b.Run("peak_memory_of_the_client", func(b *testing.B) {
+		var used syscall.Rusage
+		require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &used))
+		b.ReportMetric(float64(used.Maxrss)/1024, "MiB")
 	})
 }

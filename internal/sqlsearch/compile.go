@@ -70,6 +70,7 @@ type Schema struct {
 	// attributes, for SQLite to read instead of the rows when entries are looked
 	// up one by one. Empty: none.
 	Narrow string
+	Parent *Parent // of the entries; nil: none
 	Attrs  map[string]Column
 	Pairs  map[search.Entity]Pairs
 	// Special compiles clauses that are neither of attributes nor of pairs; id
@@ -97,7 +98,10 @@ type Condition struct {
 	On     func(id string) Fragment
 	Rows   Fragment // SELECT … AS id; empty: none
 	Sorted bool     // in the order of the ids
-	pos    int      // of the clause in the filter
+	// Parents selects the id and size of the parents of the entries; empty:
+	// none.
+	Parents Fragment
+	pos     int // of the clause in the filter
 }
 
 // never holds for no entry.
@@ -135,6 +139,9 @@ func (c *compiler) clause(cl *search.Clause) Condition {
 			// Listed from the table again, under another alias.
 			table, column := strings.TrimSuffix(c.schema.From, " e"), "d"+strings.TrimPrefix(col.Expr, "e")
 			out.Rows = Frag("SELECT d.id AS id FROM " + table + " d WHERE ").with(indexed(c.dialect, column, cl))
+			if p := c.schema.Parent; p != nil && p.Attr == cl.Key {
+				out.Parents = Frag("SELECT d.id AS id, d." + p.Size + " AS size FROM " + p.Table + " d WHERE ").with(indexed(c.dialect, "d."+p.Name, cl))
+			}
 		}
 		return out
 	}

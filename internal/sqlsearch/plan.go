@@ -72,6 +72,12 @@ func (l *Lookup) plan(ctx context.Context, n int, st stage, from []any, limit in
 		// Also again when the walk turns out longer than it looked: what is
 		// sought may lie together, far from its beginning.
 		judged = rest
+		if rest >= worthParents {
+			more, ok, err := l.byParents(ctx, n, st, from, limit-len(out))
+			if err != nil || ok {
+				return append(out, more...), err
+			}
+		}
 		list, err := l.shortest(ctx, rest)
 		if err != nil {
 			return nil, err

@@ -27,6 +27,7 @@ type lists struct {
 	models, modelTags                     grid
 	modelAliases, firstAliases            grid
 	versions, versionTags, versionAliases grid
+	aliasesOf                             grid
 	latest                                grid
 }
 
@@ -47,14 +48,14 @@ func newLists(d sqldb.Dialect) lists {
 				SELECT model_id, alias, number, moved_us, ROW_NUMBER() OVER (PARTITION BY model_id ORDER BY alias) AS n
 				FROM mw_reg_aliases WHERE ` + d.In("model_id") + `) a
 			WHERE a.n <= ?`},
-		versions: grid{13, `SELECT v.id, v.name, v.number, v.created_us, v.updated_us, v.deleted_us, v.run, v.stage, v.status,
+		versions: grid{14, `SELECT v.id, v.model_id, v.name, v.number, v.created_us, v.updated_us, v.deleted_us, v.run, v.stage, v.status,
 			v.user_name, v.source, v.status_message, v.description
 			FROM ` + d.Each("x") + ` JOIN mw_reg_versions v ON v.id = x.value`},
 		versionTags: grid{3, `SELECT t.version_id, t.key, t.value FROM ` + d.Each("x") + ` JOIN mw_reg_version_tags t ON t.version_id = x.value`},
 		versionAliases: grid{2, `SELECT v.id, a.alias
-			FROM ` + d.Each("x") + ` JOIN mw_reg_versions v ON v.id = x.value JOIN mw_reg_aliases a ON a.model_id = v.model_id AND a.number = v.number
-			ORDER BY a.alias`},
-		latest: grid{1 + len(stages), `SELECT x.value, ` + strings.Join(stages, ", ") + ` FROM ` + d.Each("x")},
+			FROM ` + d.Each("x") + ` JOIN mw_reg_versions v ON v.id = x.value JOIN mw_reg_aliases a ON a.model_id = v.model_id AND a.number = v.number`},
+		aliasesOf: grid{3, `SELECT a.model_id, a.number, a.alias FROM ` + d.Each("x") + ` JOIN mw_reg_aliases a ON a.model_id = x.value LIMIT ?`},
+		latest:    grid{1 + len(stages), `SELECT x.value, ` + strings.Join(stages, ", ") + ` FROM ` + d.Each("x")},
 	}
 }
 
@@ -162,7 +163,7 @@ func (s *Store) latestModels(ctx context.Context, tx *sqldb.Tx, entries []sqlsea
 	if err != nil {
 		return nil, 0, err
 	}
-	list, n, err := s.brief(ctx, tx, versions)
+	list, models, n, err := s.brief(ctx, tx, versions)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -183,7 +184,7 @@ func (s *Store) latestModels(ctx context.Context, tx *sqldb.Tx, entries []sqlsea
 		}
 	}
 	if !whole {
-		err = s.aliased(ctx, tx, versions, list)
+		err = s.aliased(ctx, tx, versions, list, models)
 	}
 	return page, size + n, err
 }
@@ -191,20 +192,23 @@ func (s *Store) latestModels(ctx context.Context, tx *sqldb.Tx, entries []sqlsea
 // briefVersions reads the versions of a page as VersionQuery.Brief asks for
 // them; size is what they hold, in bytes, roughly.
 func (s *Store) briefVersions(ctx context.Context, tx *sqldb.Tx, entries []sqlsearch.Entry) (page []*registry.Version, size int, err error) {
-	if page, size, err = s.brief(ctx, tx, entries); err == nil {
-		err = s.aliased(ctx, tx, entries, page)
+	page, of, size, err := s.brief(ctx, tx, entries)
+	if err == nil {
+		err = s.aliased(ctx, tx, entries, page, of)
 	}
 	return page, size, err
 }
 
-// brief is briefVersions without aliases.
-func (s *Store) brief(ctx context.Context, tx *sqldb.Tx, entries []sqlsearch.Entry) (page []*registry.Version, size int, err error) {
+// brief is briefVersions without aliases; of are the ids of their models.
+func (s *Store) brief(ctx context.Context, tx *sqldb.Tx, entries []sqlsearch.Entry) (page []*registry.Version, of []int64, size int, err error) {
 	place, ids := placed(entries)
+	of = make([]int64, len(entries))
 	rows := make([]registry.Version, len(entries))
 	args := []any{s.dialect.Ints(ids)}
 	err = s.lists.versions.each(ctx, tx, args, func(c *sqldb.Cells) error {
 		id, _ := c.Int()
 		v := &rows[place[id]]
+		of[place[id]], _ = c.Int()
 		v.Name = c.Text()
 		number, _ := c.Int()
 		created, _ := c.Int()
@@ -217,20 +221,56 @@ func (s *Store) brief(ctx context.Context, tx *sqldb.Tx, entries []sqlsearch.Ent
 		return nil
 	})
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
 	err = s.lists.versionTags.tagsOf(ctx, tx, args[0], func(id int64) (*map[string]string, *int) { return &rows[place[id]].Tags, &size })
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
 	for i := range rows {
 		page = append(page, &rows[i])
 	}
-	return page, size, nil
+	return page, of, size, nil
 }
 
-// aliased sets the aliases of the versions of a page.
-func (s *Store) aliased(ctx context.Context, tx *sqldb.Tx, entries []sqlsearch.Entry, page []*registry.Version) error {
+// aliased sets the aliases of the versions of a page, whose models are of.
+func (s *Store) aliased(ctx context.Context, tx *sqldb.Tx, entries []sqlsearch.Entry, page []*registry.Version, of []int64) error {
+	type spot struct {
+		model  int64
+		number int
+	}
+	versions := make(map[spot]*registry.Version, len(page))
+	for i, v := range page {
+		v.Aliases = nil
+		versions[spot{of[i], v.Number}] = v
+	}
+	models := slices.Clone(of)
+	slices.Sort(models)
+	// As a rule all aliases of the models are few, and the models fewer than the
+	// versions.
+	const few = 1000
+	n := 0
+	err := s.lists.aliasesOf.each(ctx, tx, []any{s.dialect.Ints(slices.Compact(models)), few}, func(c *sqldb.Cells) error {
+		model, _ := c.Int()
+		number, _ := c.Int()
+		alias := c.Text()
+		if v := versions[spot{model, int(number)}]; v != nil {
+			v.Aliases = append(v.Aliases, alias)
+		}
+		n++
+		return nil
+	})
+	if err == nil && n == few {
+		err = s.aliasedAmongMany(ctx, tx, entries, page)
+	}
+	for _, v := range page {
+		slices.Sort(v.Aliases)
+	}
+	return err
+}
+
+// aliasedAmongMany is aliased for models with any number of aliases.
+func (s *Store) aliasedAmongMany(ctx context.Context, tx *sqldb.Tx, entries []sqlsearch.Entry, page []*registry.Version) error {
 	place, ids := placed(entries)
 	for _, v := range page {
 		v.Aliases = nil

@@ -103,6 +103,7 @@ func searchedVersions(ordered bool) *sqlsearch.Schema {
 	}
 	return &sqlsearch.Schema{
 		From: "mw_reg_versions e", Narrow: "mw_reg_versions_narrow",
+		Parent: &sqlsearch.Parent{Table: "mw_reg_models", Owner: "model_id", Attr: "name", Name: "name", Size: "latest", Newest: "updated_us"},
 		Attrs: map[string]sqlsearch.Column{
 			"name":                   {Expr: "e.name", Indexed: true},
 			"version_number":         {Expr: "e.number", Number: true},

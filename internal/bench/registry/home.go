@@ -45,7 +45,7 @@ func atHome(ctx context.Context, c config, table *rivals.Results) error {
 		}
 	}
 	if c.s3 != "" && strings.Contains("cold open from S3", c.only) {
-		return fromS3(ctx, c, ours)
+		return fromS3(ctx, c, table)
 	}
 	return nil
 }

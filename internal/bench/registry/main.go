@@ -3,7 +3,7 @@
 //
 //	go run ./registry -mlflow venv/bin/mlflow                      # SQLite
 //	go run ./registry -mlflow venv/bin/mlflow -postgres URL1,URL2  # two empty databases
-//	go run ./registry -s3 bin/versitygw -only open                 # a cold open from S3
+//	go run ./registry -s3 bin/versitygw -only open                 # a cold open from S3; with -mlflow also by its client
 //
 // Both servers run with one process for requests. Models, versions and aliases
 // are written to both databases beforehand: to ours through its store, to
