@@ -102,5 +102,9 @@ func FuzzReferenceJSON(f *testing.F) {
 		for _, feature := range r.Features {
 			useBins(t, feature.Bins)
 		}
-	}, ref, profile.NewReference(nil, nil))
+		r.Calibrator()
+		require.NoError(t, r.Clone().Sub(r))
+	}, ref, profile.NewReference(nil, nil), build(f, records(1, 12), &profile.BuilderOptions{
+		Bins: 2, Score: true, ChunkRows: 5, Hours: true, SliceBy: []string{"city"},
+	}))
 }

@@ -16,12 +16,36 @@ type Reference struct {
 	Dataset string
 	// Split says in words which part of it: "holdout 20 % by md5(key)".
 	Split string
+	// Library names what made the reference: "millwright 0.4". It may be empty.
+	Library string
 	// Rows counts the rows observed.
 	Rows     uint64
 	Features []Feature
 	// Score is the distribution of the model's output; it may be nil.
 	Score *Bins
+	// Outcomes says what became of the rows in each bin of Score; nil where no
+	// outcomes are known.
+	Outcomes *Outcomes
+	// Chunks says how much neighbouring rows resemble each other; it may be nil.
+	Chunks *Chunks
+	// Slices hold the same counts for parts of the rows: the hours of a week,
+	// or the values of a category. They may be empty.
+	Slices []Slice
 }
+
+// Slice is a part of a reference, counted over the same bins.
+type Slice struct {
+	// By is what the rows were split by: HourOfWeek, or the name of a feature.
+	By string
+	// Value is the part: the hour from 0, Monday midnight in UTC, to 167, or
+	// the category.
+	Value string
+	// Part has the counts; it has no slices of its own.
+	Part *Reference
+}
+
+// HourOfWeek is what Slice.By says of the hours of a week.
+const HourOfWeek = "hour of week"
 
 // NewReference returns a reference that counts into the given bins. score may
 // be nil. Features and their bins belong to the reference from here on.
@@ -50,8 +74,27 @@ func (r *Reference) Observe(row []float64, score float64) error {
 	return nil
 }
 
-// Empty returns a reference with the same features and layouts and nothing
-// counted: a window to compare with r.
+// Window returns a reference with the same features and layouts and nothing
+// counted, to count live rows in and compare with r. It has no outcomes,
+// chunks or slices.
+func (r *Reference) Window() *Reference {
+	bare := *r
+	bare.Outcomes, bare.Chunks, bare.Slices = nil, nil, nil
+	return bare.Empty()
+}
+
+// Slice returns the counts of a part of the rows, nil when there are none.
+func (r *Reference) Slice(by, value string) *Reference {
+	for _, s := range r.Slices {
+		if s.By == by && s.Value == value {
+			return s.Part
+		}
+	}
+	return nil
+}
+
+// Empty returns a reference with the same features and layouts, outcomes,
+// chunks and slices, and nothing counted: one to merge others into.
 func (r *Reference) Empty() *Reference {
 	e := *r
 	e.Rows = 0
@@ -64,6 +107,16 @@ func (r *Reference) Empty() *Reference {
 	}
 	if r.Score != nil {
 		e.Score = r.Score.Empty()
+	}
+	if r.Outcomes != nil {
+		e.Outcomes = newOutcomes(e.Score)
+	}
+	if r.Chunks != nil {
+		e.Chunks = r.Chunks.empty()
+	}
+	e.Slices = nil
+	for _, s := range r.Slices {
+		e.Slices = append(e.Slices, Slice{s.By, s.Value, s.Part.Empty()})
 	}
 	return &e
 }
