@@ -107,15 +107,17 @@ func TestWindowTime(t *testing.T) {
 			WindowTime: time.Minute, OnReport: func(r monitor.Report) { reports = append(reports, r) },
 		})
 		time.Sleep(time.Hour) // No window before the first row.
-		for range 700 {
+		m.Observe(src.row(nil), 0.5, monitor.ID{})
+		time.Sleep(50 * time.Millisecond) // No row falls on the end of a window.
+		for range 699 {
 			m.Observe(src.row(nil), 0.5, monitor.ID{})
 			time.Sleep(100 * time.Millisecond)
 		}
 		time.Sleep(2*time.Minute - time.Second)
 		synctest.Wait()
 		require.Len(t, reports, 3)
-		require.EqualValues(t, 600, reports[0].Rows)
-		require.EqualValues(t, 100, reports[1].Rows)
+		require.EqualValues(t, 601, reports[0].Rows)
+		require.EqualValues(t, 99, reports[1].Rows)
 		require.Equal(t, monitor.Insufficient, reports[1].Verdict)
 		require.Zero(t, reports[2].Rows, "a window without traffic is a report, too")
 		require.Equal(t, monitor.Insufficient, reports[2].Verdict)
