@@ -245,11 +245,13 @@ var table = &archtest.Table{
 		"serve/oip": {},
 		"serve":     {Own: []string{"serve/oip", "internal/httperr"}},
 
-		"monitor/drift":      {},
-		"monitor":            {Own: []string{"dataset/profile", "monitor/drift"}},
-		"monitor/servehook":  {Own: []string{"monitor", "dataset/profile", "serve", "serve/oip"}},
-		"monitor/inferlog":   {Own: []string{"monitor", "dataset"}, Link: arrow},
-		"monitor/promexport": {Own: []string{"monitor", "dataset/profile"}, Link: prometheus},
+		"monitor/drift":                 {},
+		"monitor/drift/internal/matrix": {},
+		"monitor/drift/column":          {Own: []string{"monitor/drift", "monitor/drift/internal/matrix"}},
+		"monitor":                       {Own: []string{"dataset/profile", "monitor/drift"}},
+		"monitor/servehook":             {Own: []string{"monitor", "dataset/profile", "serve", "serve/oip"}},
+		"monitor/inferlog":              {Own: []string{"monitor", "dataset"}, Link: arrow},
+		"monitor/promexport":            {Own: []string{"monitor", "dataset/profile"}, Link: prometheus},
 
 		"internal/archtest":     {},
 		"internal/errs":         {},

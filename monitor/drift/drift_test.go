@@ -18,7 +18,7 @@ var measures = map[string]func(ref, cur []uint64) (drift.Result, error){
 }
 
 // tested are those with a p-value.
-var tested = []string{"PSI", "KL", "JensenShannon", "Hellinger", "KolmogorovSmirnov", "ChiSquare"}
+var tested = []string{"PSI", "KL", "JensenShannon", "Hellinger", "KolmogorovSmirnov", "ChiSquare", "LInf"}
 
 func score(t *testing.T, name string, ref, cur []uint64) float64 {
 	t.Helper()

@@ -16,7 +16,11 @@ func ChiSquareTail(x float64, df int) float64 {
 	case math.IsInf(x, 1):
 		return 0
 	}
-	a, x := float64(df)/2, x/2
+	return upperGamma(float64(df)/2, x/2)
+}
+
+// upperGamma is the regularised upper incomplete gamma function for x above 0.
+func upperGamma(a, x float64) float64 {
 	lg, _ := math.Lgamma(a)
 	front := math.Exp(a*math.Log(x) - x - lg)
 	if x < a+1 {

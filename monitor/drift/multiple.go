@@ -14,14 +14,7 @@ import (
 // made: it stays NaN and does not count.
 func BenjaminiHochberg(p []float64) []float64 {
 	out := make([]float64, len(p))
-	order := make([]int, 0, len(p))
-	for i, v := range p {
-		out[i] = v
-		if v == v {
-			order = append(order, i)
-		}
-	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(p[a], p[b]) })
+	order := made(p, out)
 	least := 1.0
 	for rank := len(order); rank > 0; rank-- {
 		i := order[rank-1]
@@ -50,4 +43,52 @@ func Bonferroni(p []float64) []float64 {
 		}
 	}
 	return out
+}
+
+// BenjaminiYekutieli is BenjaminiHochberg for tests that depend on each other
+// in any way (Benjamini and Yekutieli 2001): the same p-values times the sum of
+// 1/i over the tests, which costs power by about the logarithm of their number.
+func BenjaminiYekutieli(p []float64) []float64 {
+	out := BenjaminiHochberg(p)
+	var harmonic, tests float64
+	for _, v := range p {
+		if v == v {
+			tests++
+			harmonic += 1 / tests
+		}
+	}
+	for i, v := range out {
+		if v == v {
+			out[i] = math.Min(v*harmonic, 1)
+		}
+	}
+	return out
+}
+
+// Holm returns the p-values adjusted step by step from the smallest on (Holm
+// 1979): it promises what Bonferroni promises, and never rejects less. A NaN is
+// a test that was not made: it stays NaN and does not count.
+func Holm(p []float64) []float64 {
+	out := make([]float64, len(p))
+	order := made(p, out)
+	least := 0.0
+	for rank, i := range order {
+		least = max(least, math.Min(p[i]*float64(len(order)-rank), 1))
+		out[i] = least
+	}
+	return out
+}
+
+// made copies the p-values to out and returns the places of those that are no
+// NaN, ascending.
+func made(p, out []float64) []int {
+	order := make([]int, 0, len(p))
+	for i, v := range p {
+		out[i] = v
+		if v == v {
+			order = append(order, i)
+		}
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(p[a], p[b]) })
+	return order
 }
