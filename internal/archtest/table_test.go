@@ -252,6 +252,13 @@ var table = &archtest.Table{
 		"monitor/servehook":             {Own: []string{"monitor", "dataset/profile", "serve", "serve/oip"}},
 		"monitor/inferlog":              {Own: []string{"monitor", "dataset"}, Link: arrow},
 		"monitor/promexport":            {Own: []string{"monitor", "dataset/profile"}, Link: prometheus},
+		"serve/rollout/anytime":         {},
+
+		"monitor/drift":      {},
+		"monitor":            {Own: []string{"dataset/profile", "monitor/drift"}},
+		"monitor/servehook":  {Own: []string{"monitor", "dataset/profile", "serve", "serve/oip"}},
+		"monitor/inferlog":   {Own: []string{"monitor", "dataset"}, Link: arrow},
+		"monitor/promexport": {Own: []string{"monitor", "dataset/profile"}, Link: prometheus},
 
 		"internal/archtest":     {},
 		"internal/errs":         {},
