@@ -242,6 +242,9 @@ var table = &archtest.Table{
 		"k8s/internal/phase":    {Own: []string{"train", "k8s/internal/foreign", "k8s/internal/manifest"}, Link: kubernetes},
 		"k8s/internal/watch":    {Own: []string{"k8s/internal/foreign", "k8s/internal/kube", "k8s/internal/manifest", "k8s/internal/phase"}, Link: kubernetes},
 
+		"serve/rollout/anytime": {},
+		"serve/rollout":         {Own: []string{"serve", "serve/oip", "serve/rollout/anytime"}},
+
 		"serve/oip": {},
 		"serve":     {Own: []string{"serve/oip", "internal/httperr"}},
 
@@ -252,13 +255,6 @@ var table = &archtest.Table{
 		"monitor/servehook":             {Own: []string{"monitor", "dataset/profile", "serve", "serve/oip"}},
 		"monitor/inferlog":              {Own: []string{"monitor", "dataset"}, Link: arrow},
 		"monitor/promexport":            {Own: []string{"monitor", "dataset/profile"}, Link: prometheus},
-		"serve/rollout/anytime":         {},
-
-		"monitor/drift":      {},
-		"monitor":            {Own: []string{"dataset/profile", "monitor/drift"}},
-		"monitor/servehook":  {Own: []string{"monitor", "dataset/profile", "serve", "serve/oip"}},
-		"monitor/inferlog":   {Own: []string{"monitor", "dataset"}, Link: arrow},
-		"monitor/promexport": {Own: []string{"monitor", "dataset/profile"}, Link: prometheus},
 
 		"internal/archtest":     {},
 		"internal/errs":         {},

@@ -149,7 +149,7 @@ var bets = [...]float64{0.001, 0.004, 0.016, 0.064, 0.25, 0.7}
 // chosen by their outcomes; a block with one side only is only learned from. Small
 // blocks follow changes of the rates faster.
 func (t *RateTest) Add(a, b Counts) {
-	if t.Logs == nil {
+	if len(t.Logs) != len(bets)+2 {
 		t.Logs = make([]float64, len(bets)+2)
 	}
 	if t.A.N >= burnIn && a.N > 0 && b.N > 0 {
