@@ -229,6 +229,18 @@ func TestRefused(t *testing.T) {
 		require.NoError(t, e.Run(waiting, nil))
 		require.NotEmpty(t, heard)
 		stop()
+
+		// Nor is it a fault of the wiring when the cluster was away before.
+		m.Refuse(errors.New("connection refused"))
+		late, err := m.Candidate("ns", "loop", nil)
+		require.NoError(t, err)
+		waiting, stop = context.WithTimeout(t.Context(), 20*time.Second)
+		defer stop()
+		wait.Go(func() {
+			pass(5 * time.Second)
+			m.Refuse(no)
+		})
+		require.NoError(t, late.Run(waiting, nil))
 		cancel()
 		wait.Wait()
 	})

@@ -22,7 +22,7 @@ type watchedLock struct {
 	mu      sync.Mutex
 	now     *candidacy
 	number  int64
-	reached bool // the cluster answered once
+	asked   bool // a question had an answer, or was lost on the way
 }
 
 var errLeading = errors.New("the leadership is not over")
@@ -95,18 +95,18 @@ func (l *watchedLock) wrote(r resourcelock.LeaderElectionRecord, err error) {
 }
 
 // answered tells an error. One that asking again will not help ends the
-// candidacy, if the cluster never gave another answer.
+// candidacy, if it is the first: a cluster that was reached before, or not to be
+// reached, may just have been restarted, and refuses all until it knows the rights.
 func (l *watchedLock) answered(ctx context.Context, err error) {
 	l.mu.Lock()
-	if err == nil {
-		l.reached = true
-	}
-	first, now := !l.reached, l.now
+	kind := refusal(err)
+	first, now := !l.asked, l.now
+	l.asked = l.asked || kind == nil
 	l.mu.Unlock()
 	if err == nil || ctx.Err() != nil {
 		return
 	}
-	if kind := refusal(err); first && kind != nil {
+	if first && kind != nil {
 		now.refused = fmt.Errorf("the cluster refuses the Lease: %w: %w", err, kind)
 		now.withdraw()
 		return
