@@ -149,7 +149,8 @@ func (b *Browser) event(method string, params []byte) {
 	defer b.mu.Unlock()
 	switch method {
 	case "Network.requestWillBeSent":
-		if !strings.HasPrefix(e.Request.URL, "data:") {
+		// The end of a worker's script is told to the worker, if that is fast enough.
+		if !strings.HasPrefix(e.Request.URL, "data:") && !strings.HasSuffix(e.Request.URL, ".worker.js") {
 			b.requests[e.RequestID] = e.Request.Method + " " + e.Request.URL
 			b.last = time.Now()
 		}
