@@ -248,6 +248,13 @@ var table = &archtest.Table{
 		"serve/oip": {},
 		"serve":     {Own: []string{"serve/oip", "internal/httperr"}},
 
+		"serve/internal/cmath":    {},
+		"serve/internal/forest":   {},
+		"serve/internal/modeldoc": {},
+		"serve/trees": {Own: []string{
+			"serve", "serve/oip", "internal/httperr", "serve/internal/cmath", "serve/internal/forest", "serve/internal/modeldoc",
+		}},
+
 		"monitor/drift":                 {},
 		"monitor/drift/internal/matrix": {},
 		"monitor/drift/column":          {Own: []string{"monitor/drift", "monitor/drift/internal/matrix"}},

@@ -1,0 +1,15 @@
+// Package forest evaluates ensembles of decision trees without a branch that
+// depends on the data.
+//
+// A loader describes each tree to a [Builder] in the form "x < threshold goes
+// left". What the model formats have beyond that (where a missing value goes,
+// which categories form a set, a test for equality) becomes a slot: a value that
+// is made from a feature once a row, before the trees are walked, so that the
+// walk itself knows comparisons only.
+//
+// [Build] lays the nodes of each tree out breadth first with siblings side by
+// side. A leaf points at itself and tests a slot that is always less than its
+// value, so that a walk may take more steps than the path is long: every tree of
+// a group is walked to the group's greatest depth. Eight walks are interleaved,
+// over eight trees for one row and over eight rows for many.
+package forest
