@@ -216,7 +216,7 @@ func (s *Server) compute(ctx context.Context, q *request) (*oip.InferResponse, e
 		return resp, nil
 	}
 	if err := v.checkResponse(c.Request, resp, q.rows); err != nil {
-		return nil, fmt.Errorf("the model's answer does not have its signature: %v", err)
+		return nil, &badAnswer{err}
 	}
 	resp.ModelName, resp.ModelVersion, resp.ID = v.name, v.version, c.RequestID
 	return resp, nil
@@ -325,6 +325,9 @@ func requested(req *oip.InferRequest, resp *oip.InferResponse) []oip.Tensor {
 
 // execute calls the model for one request.
 func (s *Server) execute(ctx context.Context, q *request, req *oip.InferRequest, resp *oip.InferResponse) error {
+	if q.v.batcher != nil {
+		return q.v.batcher.do(ctx, q, req, resp)
+	}
 	start := time.Now()
 	err := s.run(ctx, q.v, req, resp)
 	q.split.infer = time.Since(start)

@@ -45,7 +45,7 @@ func checkSignature(f *errs.Faults, sig Signature) {
 		for _, t := range side.list {
 			f.Check(t.Name != "", "an %s has no name", side.name)
 			f.Check(!seen[t.Name], "%s %q is there twice", side.name, t.Name)
-			f.Check(t.Datatype.HasJSON(), "%s %q has datatype %q, which JSON cannot carry", side.name, t.Name, t.Datatype)
+			f.Check(t.Datatype.HasJSON() || t.Datatype.Size() > 0, "%s %q has datatype %q, which the protocol does not have", side.name, t.Name, t.Datatype)
 			for _, d := range t.Shape {
 				f.Check(d >= -1, "%s %q has shape %s, want lengths of at least 0, or -1 where it varies", side.name, t.Name, shapeText(t.Shape))
 			}

@@ -24,6 +24,9 @@ type Deployment struct {
 	// is to take the place of the default version. The first version of a
 	// name is its default in any case.
 	Beside bool
+	// Batching makes one call of the model for several requests. Default
+	// none: each request is a call, and calls run at once.
+	Batching *Batching
 	// Platform is shown in the metadata, for example "xgboost". Default
 	// "millwright".
 	Platform string
@@ -46,6 +49,8 @@ type deployed struct {
 	digests []string // The value of Millwright-Digest, nil for none.
 	inputs  tensors
 	outputs tensors
+	uniform bool     // Only the number of rows varies.
+	batcher *batcher // Nil without Batching.
 	count   counters
 
 	// users counts the requests, and one more while it is in the table. At
@@ -56,7 +61,7 @@ type deployed struct {
 }
 
 // newDeployed checks a deployment and prepares it.
-func newDeployed(subject string, d Deployment) (*deployed, error) {
+func (s *Server) newDeployed(subject string, d Deployment) (*deployed, error) {
 	var f errs.Faults
 	checkName(&f, "Name", d.Name)
 	checkName(&f, "Version", d.Version)
@@ -67,6 +72,10 @@ func newDeployed(subject string, d Deployment) (*deployed, error) {
 	} else {
 		sig = d.Model.Signature()
 		checkSignature(&f, sig)
+	}
+	var batching Batching
+	if d.Batching != nil {
+		batching = d.Batching.withDefaults(&f, sig)
 	}
 	if err := f.Err(subject); err != nil {
 		return nil, err
@@ -82,6 +91,10 @@ func newDeployed(subject string, d Deployment) (*deployed, error) {
 	}
 	if v.platform == "" {
 		v.platform = "millwright"
+	}
+	v.uniform = uniform(sig)
+	if d.Batching != nil {
+		v.batcher = &batcher{s: s, v: v, o: batching}
 	}
 	if v.digest != "" {
 		v.digests = []string{v.digest}
@@ -158,6 +171,9 @@ func (s *Server) retire(list []*deployed) {
 
 // close closes the model of a version that nobody uses, once.
 func (s *Server) close(v *deployed) {
+	if v.batcher != nil {
+		v.batcher.stop()
+	}
 	v.closeErr = closeModel(v.model)
 	if v.closeErr != nil {
 		s.opts.Logger.Error("serve: close a model", "model", v.name, "version", v.version, "error", v.closeErr)

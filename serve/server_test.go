@@ -226,11 +226,11 @@ func TestDeployRefuses(t *testing.T) {
 	ctx := t.Context()
 	bad := adder()
 	bad.sig = serve.Signature{
-		Inputs: []oip.TensorMetadata{{Name: "", Datatype: "FP16"}, {Name: "a", Datatype: oip.FP32, Shape: []int64{-2}}, {Name: "a", Datatype: oip.FP32}},
+		Inputs: []oip.TensorMetadata{{Name: "", Datatype: "FP17"}, {Name: "a", Datatype: oip.FP32, Shape: []int64{-2}}, {Name: "a", Datatype: oip.FP32}},
 	}
 	require.EqualError(t, s.Deploy(ctx, serve.Deployment{Name: "a\n", Model: bad}), `serve: deploy "a\n" version "": `+
 		`Name "a\n" has control characters or is not valid UTF-8; Version is 0 bytes, want 1 to 255; `+
-		`an input has no name; input "" has datatype "FP16", which JSON cannot carry; `+
+		`an input has no name; input "" has datatype "FP17", which the protocol does not have; `+
 		`input "a" has shape [-2], want lengths of at least 0, or -1 where it varies; input "a" is there twice; `+
 		`the signature has no output: invalid`)
 	require.Zero(t, bad.closed.Load())

@@ -54,7 +54,7 @@ func (s *Server) parts(ctx context.Context, q *request, yield func(*oip.InferRes
 			return nil, err
 		}
 		if err := q.v.checkResponse(q.call.Request, resp, q.rows); err != nil {
-			return nil, fmt.Errorf("the model's answer does not have its signature: %v", err)
+			return nil, &badAnswer{err}
 		}
 		s.part(q, resp, yield)
 		return resp, nil

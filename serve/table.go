@@ -72,7 +72,7 @@ func (s *Server) Deploy(ctx context.Context, d Deployment) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", subject, err)
 	}
-	v, err := newDeployed(subject, d)
+	v, err := s.newDeployed(subject, d)
 	if err != nil {
 		return err
 	}
