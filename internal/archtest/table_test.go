@@ -256,6 +256,7 @@ var table = &archtest.Table{
 		}},
 
 		"monitor/drift":                 {},
+		"monitor/drift/stream":          {Own: []string{"monitor/drift"}},
 		"monitor/drift/internal/matrix": {},
 		"monitor/drift/column":          {Own: []string{"monitor/drift", "monitor/drift/internal/matrix"}},
 		"monitor":                       {Own: []string{"dataset/profile", "monitor/drift"}},

@@ -28,7 +28,8 @@ func exactKolmogorov(ref, cur []uint64) float64 {
 	if worst == 0 {
 		return 1
 	}
-	mass := make([]float64, n+1)
+	var space [101]float64 // The smaller sample has at most the root of exactPairs.
+	mass := space[:n+1]
 	mass[0] = 1
 	var p float64
 	var t uint64
