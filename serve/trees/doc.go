@@ -8,15 +8,22 @@
 //
 //   - XGBoost: JSON and UBJSON, which save_model writes (boosters gbtree and
 //     dart, all objectives, categorical splits, several classes and targets).
+//   - LightGBM: the text that save_model writes (gbdt, dart and rf, all
+//     objectives, the three ways of missing values, categorical splits).
+//   - CatBoost: JSON (symmetric and other trees, one-hot categories that are
+//     whole numbers).
 //
-// What cannot be computed as the library does is refused at load with
+// Refused so far: linear leaves of LightGBM, statistics of categories (CTR), texts
+// and embeddings of CatBoost, vectors for leaves of XGBoost. What cannot be computed as the library does is refused at load with
 // [ErrUnsupported] and its name.
 //
 // # Exactness
 //
 // Sums and answers are those of the library to the last bit, for single rows and
 // for many: the same width of numbers, the same order of additions, the same
-// exponential (that of Linux's C library). Missing values are NaN.
+// exponential (that of Linux's C library). CatBoost has an exponential of its own:
+// its sums are the same, its probabilities differ by 1e-14 of their size at most.
+// Missing values are NaN.
 //
 // # Hostile files
 //

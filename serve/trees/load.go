@@ -33,12 +33,14 @@ func parse(data []byte, o *Options) (*Model, error) {
 	switch detect(data) {
 	case formatDocument:
 		return parseDocument(data, o)
+	case formatLightGBM:
+		return loadLightGBM(data, o)
 	case formatCBM:
 		return nil, fmt.Errorf("CatBoost's binary form; save_model(…, format=\"json\") writes the one that is read here: %w", errs.ErrUnsupported)
 	case formatXGBBinary:
 		return nil, fmt.Errorf("XGBoost's binary form from before version 2; load it there and save it as .json or .ubj: %w", errs.ErrUnsupported)
 	}
-	return nil, fmt.Errorf("no model of XGBoost (JSON, UBJSON): %w", errs.ErrInvalid)
+	return nil, fmt.Errorf("no model of XGBoost (JSON, UBJSON), LightGBM (text) or CatBoost (JSON): %w", errs.ErrInvalid)
 }
 
 type format uint8
@@ -46,6 +48,7 @@ type format uint8
 const (
 	formatUnknown format = iota
 	formatDocument
+	formatLightGBM
 	formatCBM
 	formatXGBBinary
 )
@@ -55,6 +58,8 @@ func detect(data []byte) format {
 	switch {
 	case modeldoc.IsUBJSON(data), bytes.HasPrefix(bytes.TrimLeft(data[:min(headBytes, len(data))], " \t\r\n"), []byte("{")):
 		return formatDocument
+	case bytes.HasPrefix(data, []byte("tree\n")), bytes.HasPrefix(data, []byte("tree\r\n")):
+		return formatLightGBM
 	case bytes.HasPrefix(data, []byte("CBM1")):
 		return formatCBM
 	case bytes.HasPrefix(data, []byte("binf")):
@@ -71,8 +76,10 @@ func parseDocument(data []byte, o *Options) (*Model, error) {
 	switch {
 	case doc.Get("learner").Has():
 		return loadXGBoost(doc, o)
+	case doc.Get("features_info").Has():
+		return loadCatBoost(doc, o)
 	}
-	return nil, fmt.Errorf("a document that is no model of XGBoost: %w", errs.ErrInvalid)
+	return nil, fmt.Errorf("a document that is no model of XGBoost or CatBoost: %w", errs.ErrInvalid)
 }
 
 // Load makes a model of the one model file among the files, as they come from a
@@ -133,7 +140,7 @@ func find(files fs.FS) (string, error) {
 			if err != nil {
 				return err
 			}
-			if f := detect(head); f == formatDocument && bytes.Contains(head, []byte("learner")) || f != formatDocument && f != formatUnknown {
+			if f := detect(head); f == formatDocument && hasKey(head) || f != formatDocument && f != formatUnknown {
 				found = append(found, name)
 			}
 		}
@@ -148,6 +155,17 @@ func find(files fs.FS) (string, error) {
 		return "", fmt.Errorf("several files may be the model, name one with Options.File: %s: %w", strings.Join(found[:min(len(found), 5)], ", "), errs.ErrNotFound)
 	}
 	return found[0], nil
+}
+
+// hasKey reports whether a document begins as those of the libraries do. Other
+// files of JSON lie beside models.
+func hasKey(head []byte) bool {
+	for _, key := range []string{"learner", "features_info", "version", "gradient_booster"} {
+		if bytes.Contains(head, []byte(key)) {
+			return true
+		}
+	}
+	return false
 }
 
 func modelName(name string) bool {

@@ -50,6 +50,15 @@ func (r *runner[T]) native() oip.Datatype {
 func (r *runner[T]) predict64(dst, rows []float64) { predict(r, dst, rows) }
 func (r *runner[T]) predict32(dst, rows []float32) { predict(r, dst, rows) }
 
+// narrow says that the rows are compared in float32 although the sums are not.
+func (m *Model) narrow() *Model {
+	if r, ok := m.engine.(*runner[float64]); ok {
+		r.input = oip.FP32
+		m.signature.Inputs[0].Datatype = oip.FP32
+	}
+	return m
+}
+
 // predict sums a chunk of rows, finishes it and goes on to the next.
 func predict[T, S float32 | float64](r *runner[T], dst, rows []S) {
 	features, outputs := r.forest.Features(), r.forest.Outputs()

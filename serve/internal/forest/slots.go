@@ -36,6 +36,9 @@ const (
 	zeroLow
 	equal
 	member
+	present  // all numbers go left
+	nonZero  // all numbers but zero go left
+	anything // all goes left
 )
 
 // The values of slots that hold a yes or no. Their nodes compare with 0.
@@ -77,6 +80,13 @@ type Set struct {
 // Numeric returns the slot of a comparison with a feature.
 func (b *Builder) Numeric(feature int, m Missing) (int32, error) {
 	kinds := [...]kind{Right: plain, Left: nanLow, AsZero: nanZero, ZeroRight: zeroHigh, ZeroLeft: zeroLow}
+	return b.slot(slot{feature: int32(feature), kind: kinds[m]}, feature, true)
+}
+
+// Present returns the slot of a test that every number passes; its node has the
+// threshold 0. What is missing goes the way that m says.
+func (b *Builder) Present(feature int, m Missing) (int32, error) {
+	kinds := [...]kind{Right: present, Left: anything, AsZero: anything, ZeroRight: nonZero, ZeroLeft: anything}
 	return b.slot(slot{feature: int32(feature), kind: kinds[m]}, feature, true)
 }
 
@@ -136,6 +146,12 @@ func fill[T Float](s *slot, x T) T {
 			}
 			return T(math.NaN())
 		}
+	case present:
+		return side[T](x == x)
+	case nonZero:
+		return side[T](x == x && !isTiny(x))
+	case anything:
+		return goLeft
 	case equal:
 		return side[T](float64(x) == s.value)
 	case member:
