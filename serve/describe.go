@@ -45,7 +45,11 @@ func (s *Server) Models() []ModelInfo {
 
 // ServerMetadata is the answer to GET /v2.
 func (s *Server) ServerMetadata() oip.ServerMetadata {
-	return oip.ServerMetadata{Name: s.opts.Name, Version: s.opts.Version, Extensions: []string{}}
+	list := []string{"binary_tensor_data", "generate", "model_configuration", "statistics"}
+	if s.opts.Repository != nil && s.opts.Authorize != nil {
+		list = append(list, "model_repository")
+	}
+	return oip.ServerMetadata{Name: s.opts.Name, Version: s.opts.Version, Extensions: list}
 }
 
 // Metadata describes the version, the default one when version is empty. Its

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -19,79 +20,148 @@ func (s *Server) infer(w http.ResponseWriter, r *http.Request, model, version st
 		s.drop(w, httperr.Status(err), err.Error())
 		return
 	}
-	if status, text := unreadable(r); status != 0 {
-		s.drop(w, status, text)
-		return
-	}
 	b := buffers.Get().(*buffer)
 	defer b.release()
-	var err error
-	if b.in, err = readBody(b.in, r, s.opts.MaxBody); err != nil {
-		s.drop(w, httperr.Status(err), fmt.Sprintf("serve: infer %q: %v", model, err))
+	in, ok := s.receive(w, r, b, model)
+	if !ok {
 		return
 	}
 	q := &request{call: Call{Model: model, Version: version, Header: r.Header, Start: start}}
 	defer s.leave(q)
-	resp, err := s.transact(r.Context(), q, b)
+	resp, n, err := s.transact(r.Context(), q, b, in)
 	s.finish(q, resp, err)
-
-	x := &q.exchange
-	q.id[0] = x.RequestID
-	h := w.Header()
-	h["Millwright-Request-Id"] = q.id[:]
-	if v := q.v; v != nil {
-		h["Millwright-Model"] = v.header
-		if v.digests != nil {
-			h["Millwright-Digest"] = v.digests
-		}
-		if x.Variant != "" {
-			h["Millwright-Variant"] = []string{x.Variant}
-		}
-	}
-	if x.Err != nil {
-		status := httperr.Status(x.Err)
-		if status >= http.StatusInternalServerError {
-			s.opts.Logger.Error("serve: infer", "model", x.Model, "version", x.Version, "request", x.RequestID, "status", status, "error", x.Err)
-		}
-		s.refuse(w, status, x.Err.Error())
+	s.name(w, q)
+	if q.exchange.Err != nil {
+		s.fail(w, q)
 		return
 	}
+	h := w.Header()
 	h["Content-Type"] = jsonType
-	// Up to 2 KiB net/http finds the length by itself.
-	if len(b.out) > 2<<10 {
-		h["Content-Length"] = []string{strconv.Itoa(len(b.out))}
+	if n != oip.JSONOnly {
+		h["Content-Type"] = binaryType
+		h[oip.HeaderLengthKey] = []string{strconv.Itoa(n)}
 	}
-	// The client may be gone: there is nobody left to tell.
-	_, _ = w.Write(b.out)
+	s.send(w, r, b)
+}
+
+// receive reads the body of an infer or generate request. It is false when the
+// body was refused.
+func (s *Server) receive(w http.ResponseWriter, r *http.Request, b *buffer, model string) (text, bool) {
+	in, err := b.receive(r, &s.opts)
+	if err == nil {
+		return in, true
+	}
+	status := httperr.Status(err)
+	if _, ok := errors.AsType[*encodingError](err); ok {
+		status = http.StatusUnsupportedMediaType
+	}
+	s.drop(w, status, fmt.Sprintf("serve: infer %q: %v", model, err))
+	return in, false
 }
 
 // transact decodes, computes and encodes. It leaves the answer in b.out, and
-// returns it with all outputs.
-func (s *Server) transact(ctx context.Context, q *request, b *buffer) (*oip.InferResponse, error) {
+// returns it with all outputs, and the length of its JSON where binary tensor
+// data follows it.
+func (s *Server) transact(ctx context.Context, q *request, b *buffer, in text) (*oip.InferResponse, int, error) {
 	c := &q.call
 	if s.opts.Tenant != nil {
 		c.Tenant = s.opts.Tenant(c)
 	}
 	begin := time.Now()
-	req, err := oip.DecodeRequest(b.in, &s.limits)
+	req, err := b.decoder.DecodeRequest(in.body, in.json, &s.limits)
 	c.Request = req
 	s.identify(c)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	q.split.input = time.Since(begin)
 	resp, err := s.compute(ctx, q)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	sent := *resp
-	sent.Outputs = requested(c.Request, resp)
 	begin = time.Now()
-	if b.out, err = oip.AppendResponse(b.out[:0], &sent); err != nil {
-		return nil, fmt.Errorf("the model's answer cannot be sent: %v", err)
+	sent := *resp
+	if sent.Outputs, err = toSend(c.Request, resp); err != nil {
+		return nil, 0, err
+	}
+	n := 0
+	if b.out, n, err = oip.AppendBinaryResponse(b.out[:0], &sent); err != nil {
+		return nil, 0, fmt.Errorf("the model's answer cannot be sent: %v", err)
 	}
 	q.split.output = time.Since(begin)
-	return resp, nil
+	return resp, n, nil
+}
+
+// toSend returns the outputs to send, each in the form that was asked for.
+func toSend(req *oip.InferRequest, resp *oip.InferResponse) ([]oip.Tensor, error) {
+	list := resp.Outputs
+	switch {
+	case len(req.Outputs) > 0:
+		list = requested(req, resp)
+		for i := range list {
+			list[i].Binary = req.Outputs[i].Binary
+		}
+	case req.BinaryOutput:
+		list = append([]oip.Tensor(nil), list...)
+		for i := range list {
+			list[i].Binary = true
+		}
+	}
+	for i := range list {
+		if t := &list[i]; !t.Binary && !t.Datatype.HasJSON() {
+			return nil, fmt.Errorf("output %q is %s, which JSON cannot carry, ask for it as binary data: %w", t.Name, t.Datatype, ErrInvalid)
+		}
+	}
+	return list, nil
+}
+
+// name says in the header who answered.
+func (s *Server) name(w http.ResponseWriter, q *request) {
+	q.id[0] = q.call.RequestID
+	h := w.Header()
+	h["Millwright-Request-Id"] = q.id[:]
+	v := q.v
+	if v == nil {
+		return
+	}
+	h["Millwright-Model"] = v.header
+	if v.digests != nil {
+		h["Millwright-Digest"] = v.digests
+	}
+	if q.call.Variant != "" {
+		h["Millwright-Variant"] = []string{q.call.Variant}
+	}
+}
+
+// fail answers a request that has failed.
+func (s *Server) fail(w http.ResponseWriter, q *request) {
+	x := &q.exchange
+	status := httperr.Status(x.Err)
+	if status >= http.StatusInternalServerError {
+		s.opts.Logger.Error("serve: infer", "model", x.Model, "version", x.Version, "request", x.RequestID, "status", status, "error", x.Err)
+	}
+	s.refuse(w, status, x.Err.Error())
+}
+
+// send writes the answer in b.out, compressed where that was asked for.
+func (s *Server) send(w http.ResponseWriter, r *http.Request, b *buffer) {
+	h, out := w.Header(), b.out
+	if s.opts.Compress > 0 && len(out) >= s.opts.Compress {
+		h.Add("Vary", "Accept-Encoding")
+		if enc := oip.AcceptedEncoding(r.Header.Get("Accept-Encoding")); enc != "" {
+			packed, err := oip.Compress(b.packed[:0], out, enc)
+			if err == nil {
+				b.packed, out = packed, packed
+				h.Set("Content-Encoding", enc)
+			}
+		}
+	}
+	// Up to 2 KiB net/http finds the length by itself.
+	if len(out) > 2<<10 {
+		h["Content-Length"] = []string{strconv.Itoa(len(out))}
+	}
+	// The client may be gone: there is nobody left to tell.
+	_, _ = w.Write(out)
 }
 
 // drop refuses a request whose body was not read to its end. After a body that
@@ -104,14 +174,72 @@ func (s *Server) drop(w http.ResponseWriter, status int, text string) {
 	s.refuse(w, status, text)
 }
 
-// unreadable refuses the forms of body that this server does not take, before
-// they would read as broken JSON.
-func unreadable(r *http.Request) (status int, text string) {
-	if enc := r.Header["Content-Encoding"]; len(enc) > 0 && enc[0] != "" && enc[0] != "identity" {
-		return http.StatusUnsupportedMediaType, fmt.Sprintf("serve: the body has Content-Encoding %.40q, send it uncompressed: invalid", enc[0])
+// generate answers POST …/generate, and …/generate_stream with events.
+func (s *Server) generate(w http.ResponseWriter, r *http.Request, model, version string, stream bool) {
+	start := time.Now()
+	v, err := s.lookup(model, version)
+	if err != nil {
+		s.drop(w, httperr.Status(err), err.Error())
+		return
 	}
-	if len(r.Header["Inference-Header-Content-Length"]) > 0 {
-		return http.StatusBadRequest, "serve: the body has binary tensor data, an extension that this server does not list, send the data as JSON: invalid"
+	b := buffers.Get().(*buffer)
+	defer b.release()
+	in, ok := s.receive(w, r, b, model)
+	if !ok {
+		return
 	}
-	return 0, ""
+	q := &request{call: Call{Model: model, Version: version, Header: r.Header, Start: start}}
+	defer s.leave(q)
+	if s.opts.Tenant != nil {
+		q.call.Tenant = s.opts.Tenant(&q.call)
+	}
+	req, err := oip.DecodeGenerate(in.body, v.inputs.list, &s.limits)
+	q.call.Request = req
+	s.identify(&q.call)
+	q.split.input = time.Since(start)
+	events := oip.NewEvents(w)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	if stream {
+		q.stream = func(ctx context.Context) (*oip.InferResponse, error) {
+			return s.parts(ctx, q, func(part *oip.InferResponse) bool {
+				if !events.Started() {
+					s.name(w, q)
+				}
+				if b.out, err = oip.AppendGenerated(b.out[:0], part); err == nil {
+					err = events.Send(b.out)
+				}
+				return err == nil
+			})
+		}
+	}
+	var resp *oip.InferResponse
+	if err == nil {
+		resp, err = s.compute(ctx, q)
+	}
+	if err == nil && !stream {
+		sent := *resp
+		sent.Outputs = requested(q.call.Request, resp)
+		if b.out, err = oip.AppendGenerated(b.out[:0], &sent); err != nil {
+			err = fmt.Errorf("the model's answer cannot be sent: %v", err)
+		}
+	}
+	s.finish(q, resp, err)
+	switch {
+	case q.exchange.Err != nil && events.Started():
+		// The status is gone: the error is the last event.
+		_ = events.Send(errorText(q.exchange.Err.Error()))
+	case q.exchange.Err != nil:
+		s.name(w, q)
+		s.fail(w, q)
+	case !stream:
+		s.name(w, q)
+		w.Header()["Content-Type"] = jsonType
+		s.send(w, r, b)
+	case !events.Started():
+		// A stream without parts.
+		s.name(w, q)
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.WriteHeader(http.StatusOK)
+	}
 }

@@ -159,7 +159,28 @@ type watcher struct{ seen chan serve.Exchange }
 
 func watch() *watcher { return &watcher{seen: make(chan serve.Exchange, 1000)} }
 
-func (w *watcher) Observe(x *serve.Exchange) { w.seen <- *x }
+func (w *watcher) Observe(x *serve.Exchange) {
+	kept := *x
+	if x.Request != nil {
+		r := *x.Request
+		r.Inputs = cloned(r.Inputs)
+		kept.Request = &r
+	}
+	if x.Response != nil {
+		r := *x.Response
+		r.Outputs = cloned(r.Outputs)
+		kept.Response = &r
+	}
+	w.seen <- kept
+}
+
+func cloned(list []oip.Tensor) []oip.Tensor {
+	out := make([]oip.Tensor, len(list))
+	for i := range list {
+		out[i] = list[i].Clone()
+	}
+	return out
+}
 
 // last returns the one exchange that was observed since.
 func (w *watcher) last(t testing.TB) serve.Exchange {

@@ -26,6 +26,14 @@ type Options struct {
 	// answered with 413, without reading it where its length is announced.
 	// Default 16 MiB; -1 is off.
 	MaxBody int64
+	// MaxRatio is the most bytes that one byte of a compressed body may
+	// stand for, beyond the first MiB; MaxBody counts the bytes that come
+	// out. Default 100; -1 is off.
+	MaxRatio int64
+	// Compress is the size of an answer, in bytes, from which it is
+	// compressed for clients that accept that. Default 0: never, as it
+	// costs more time than most networks.
+	Compress int
 	// MaxElements is the most tensor elements of a request. Default
 	// 16,777,216 (1<<24); -1 is off.
 	MaxElements int64
@@ -47,6 +55,12 @@ type Options struct {
 	// Tenant says on whose behalf a request is, of its Header; the Request is
 	// not decoded yet. It is called from many goroutines. Default: nobody's.
 	Tenant func(c *Call) string
+	// Repository loads models on a client's request, and Authorize says who
+	// may ask for that: it is called for each such request, and an error
+	// refuses it with 403. Both have to be set; default: neither, and the
+	// admin routes are answered with 501.
+	Repository Repository
+	Authorize  func(ctx context.Context, a Action) error
 	// NewID makes up the id of a request that has none. It is called from
 	// many goroutines. Default 128 random bits in hexadecimal.
 	NewID func() string

@@ -121,7 +121,7 @@ func TestHealthAndMetadata(t *testing.T) {
 	require.NoError(t, c.Ready(ctx))
 	sm, err := c.ServerMetadata(ctx)
 	require.NoError(t, err)
-	require.Equal(t, oip.ServerMetadata{Name: "shop", Version: "1.2", Extensions: []string{}}, sm)
+	require.Equal(t, oip.ServerMetadata{Name: "shop", Version: "1.2", Extensions: []string{"binary_tensor_data", "generate", "model_configuration", "statistics"}}, sm)
 	for _, v := range []string{"", "7"} {
 		mm, err := c.ModelMetadata(ctx, "adder", v)
 		require.NoError(t, err)
@@ -135,7 +135,7 @@ func TestHealthAndMetadata(t *testing.T) {
 		"/v2/health/live":        `{"live":true}`,
 		"/v2/health/ready":       `{"ready":true}`,
 		"/v2/models/adder/ready": `{"name":"adder","ready":true}`,
-		"/v2":                    `{"name":"shop","version":"1.2","extensions":[]}`,
+		"/v2":                    `{"name":"shop","version":"1.2","extensions":["binary_tensor_data","generate","model_configuration","statistics"]}`,
 	} {
 		resp, body := send(t, http.MethodGet, url+path, nil)
 		require.Equal(t, 200, resp.StatusCode)
@@ -175,6 +175,18 @@ func TestRoutesThatAreNot(t *testing.T) {
 		{"GET", "/v2/models/adder/versions/", 404, ""},
 		{"POST", "/v2/models/adder/versions//infer", 404, ""},
 		{"POST", "/v2/models/adder/infer/x", 404, ""},
+		{"POST", "/v2/repository", 404, ""},
+		{"POST", "/v2/repository/models/x", 404, ""},
+		{"POST", "/v2/repository/models//load", 404, ""},
+		{"GET", "/v2/repository/index", 405, ""},
+		{"POST", "/v2/repository/index", 501, "serve: index of the repository: this server has no model repository: not supported by this implementation: unsupported operation"},
+		{"POST", "/v2/repository/models/x/load", 501, ""},
+		{"GET", "/v2/logging", 501, ""},
+		{"POST", "/v2/models/adder/trace/setting", 501, ""},
+		{"GET", "/v2/cudasharedmemory/status", 501, ""},
+		{"GET", "/v2/models/other/stats", 404, ""},
+		{"GET", "/v2/models/other/config", 404, ""},
+		{"GET", "/v2/models/adder/generate", 405, ""},
 		{"GET", "/v2/models/other", 404, `serve: model "other" is not deployed: not found`},
 		{"POST", "/v2/models/other/infer", 404, `serve: model "other" is not deployed: not found`},
 		{"POST", "/v2/models/adder/versions/2/infer", 404, `serve: model "adder": version "2" is not deployed, version "1" is: not found`},

@@ -23,6 +23,9 @@ type Statistics struct {
 	Queue, Input, Infer, Output Tally
 	// Batches are the executions by their number of rows, in its order.
 	Batches []BatchStatistics
+	// Size is the memory that the model says it holds, in bytes, 0 if it
+	// does not say.
+	Size int64
 	// InFlight is the number of requests being answered.
 	InFlight int64
 }
@@ -108,7 +111,7 @@ func (v *deployed) statistics() Statistics {
 		Model: v.name, Version: v.version, Inferences: c.inferences.Load(),
 		Success: c.success.tally(), Fail: c.fail.tally(),
 		Queue: c.queue.tally(), Input: c.input.tally(), Infer: c.infer.tally(), Output: c.output.tally(),
-		InFlight: max(v.users.Load()-1, 0),
+		Size: v.size, InFlight: max(v.users.Load()-1, 0),
 	}
 	if last := c.last.Load(); last != 0 {
 		s.LastInference = time.Unix(0, last)
