@@ -12,20 +12,7 @@ func cloneReference(ref *profile.Reference) (*profile.Reference, error) {
 	if err := checkReference(ref); err != nil {
 		return nil, err
 	}
-	own := ref.Empty()
-	own.Rows = ref.Rows
-	var f errs.Faults
-	for i, feature := range ref.Features {
-		if err := own.Features[i].Bins.Merge(feature.Bins); err != nil {
-			f.Addf("feature %q: %v", feature.Name, err)
-		}
-	}
-	if ref.Score != nil {
-		if err := own.Score.Merge(ref.Score); err != nil {
-			f.Addf("score: %v", err)
-		}
-	}
-	return own, f.Err("monitor: reference")
+	return ref.Clone(), nil
 }
 
 func checkReference(ref *profile.Reference) error {

@@ -10,7 +10,8 @@ import (
 // grows instead.
 const maxClosing = 4
 
-// epoch is one reference and what depends on it. It never changes.
+// epoch is one reference and what depends on it. It never changes, but for its
+// history.
 type epoch struct {
 	number    int
 	version   string
@@ -18,14 +19,29 @@ type epoch struct {
 	encoder   *Encoder
 	width     int
 	blockRows int
+	digest    string // Of the reference.
+	bare      *profile.Reference
+	slices    []sliceBy
+	history   *history // Changes, and has a lock of its own.
 }
 
-func newEpoch(number int, ref *profile.Reference, version string) *epoch {
-	e := &epoch{number: number, version: version, ref: ref, encoder: newEncoder(ref), width: len(ref.Features), blockRows: blockRows}
+func newEpoch(number int, ref *profile.Reference, version string, o *Options) (*epoch, error) {
+	digest, err := ref.Digest()
+	if err != nil {
+		return nil, err
+	}
+	e := &epoch{
+		number: number, version: version, ref: ref, encoder: newEncoder(ref), width: len(ref.Features),
+		blockRows: blockRows, digest: digest, bare: ref.Window(),
+	}
+	if e.slices, err = newSlices(ref, o.SliceBy); err != nil {
+		return nil, err
+	}
+	e.history = newHistory(e, o)
 	for e.blockRows > minRows && e.blockRows*(8*e.width+24) > blockBytes {
 		e.blockRows /= 2
 	}
-	return e
+	return e, nil
 }
 
 // window is what was observed between two cuts. foldMu guards it while it is
@@ -36,11 +52,15 @@ type window struct {
 	target   uint64 // Rows to close at, 0 for none.
 	from, to time.Time
 	cur      *profile.Reference
+	parts    [][]*profile.Reference // By slicing and value; nil where no row was.
+	newest   time.Time              // When the block of the last row was begun.
+	misfits  SchemaCounts           // Of the whole time up to its end, as rejected.
+	rejected uint64
 	report   Report
 }
 
 func (m *Monitor) newWindow(e *epoch, number int, after time.Time) *window {
-	return &window{epoch: e, number: number, target: uint64(m.opts.WindowRows), to: after, cur: e.ref.Empty()}
+	return &window{epoch: e, number: number, target: uint64(m.opts.WindowRows), to: after, cur: e.bare.Empty(), parts: newParts(e)}
 }
 
 // fold counts a block into the open window and frees it. The caller holds
@@ -95,6 +115,12 @@ func (m *Monitor) foldRows(b *block, from, to int) {
 	if w.cur.Score != nil {
 		w.cur.Score.AddFloats(b.scores[from:to])
 	}
+	for i := range w.epoch.slices {
+		m.foldSlices(i, b, from, to)
+	}
+	if b.first.After(w.newest) {
+		w.newest = b.first
+	}
 	w.cur.Rows += uint64(to - from)
 	m.observed.Add(uint64(to - from))
 	m.labels.add(w, b.ids[from:to], b.scores[from:to], b.first)
@@ -133,6 +159,7 @@ func gather(dst, rows []float64, width, k, n int) {
 func (m *Monitor) rotate() *window {
 	w := m.win
 	w.to = time.Now()
+	w.misfits, w.rejected = m.schema.counts(), m.rejected.Load()
 	m.closing = append(m.closing, w)
 	m.win = m.newWindow(w.epoch, w.number+1, w.to)
 	if w.target > 0 {

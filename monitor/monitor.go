@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/millwright-ml/millwright/dataset/profile"
 )
@@ -63,7 +64,10 @@ func New(ref *profile.Reference, opts *Options) (*Monitor, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := newEpoch(1, own, o.Version)
+	e, err := newEpoch(1, own, o.Version, &o)
+	if err != nil {
+		return nil, err
+	}
 	n := shardCount()
 	m := &Monitor{
 		opts:    o,
@@ -85,7 +89,7 @@ func New(ref *profile.Reference, opts *Options) (*Monitor, error) {
 	}
 	m.affinity.New = func() any { return &m.shards[int(m.next.Add(1)-1)%n] }
 	m.epoch.Store(e)
-	m.win = &window{epoch: e, number: 1, target: uint64(o.WindowRows), cur: own.Empty()}
+	m.win = m.newWindow(e, 1, time.Time{})
 	m.left.Store(int64(o.WindowRows))
 	m.labels.begin(e)
 	return m, nil
@@ -173,16 +177,6 @@ func (m *Monitor) publish(w *window) {
 	}
 }
 
-// report compares a closed window with its reference.
-func (m *Monitor) report(w *window) Report {
-	r := compare(w.epoch.ref, w.cur, &m.opts.Policy)
-	r.Model, r.Version = m.opts.Model, w.epoch.version
-	r.Window, r.From, r.To = w.number, w.from, w.to
-	r.Labels, _ = m.labels.window(w.number)
-	r.Key = key(&r, w.cur)
-	return r
-}
-
 // Reset goes over to a new reference after a promotion. Rows of the old one
 // that no window has closed over make a last window of the old version, which
 // is reported in its turn. Predictions that wait for labels stay, and
@@ -202,7 +196,10 @@ func (m *Monitor) Reset(ref *profile.Reference, version string) error {
 		return fmt.Errorf("monitor: reset to version %q: the monitor is shut down: %w", version, ErrClosed)
 	}
 	old := m.epoch.Load()
-	e := newEpoch(old.number+1, own, version)
+	e, err := newEpoch(old.number+1, own, version, &m.opts)
+	if err != nil {
+		return err
+	}
 	m.epoch.Store(e) // From here on each new block is of the new epoch.
 	m.last = nil
 	var fresh []*block

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/millwright-ml/millwright/internal/errs"
@@ -26,6 +27,23 @@ type Options struct {
 	// Overflow says what Observe does when rows come faster than they can be
 	// counted behind it. Default Inline.
 	Overflow Overflow
+	// Spans are longer windows: sums of the last windows, which are reported
+	// with each and decided on whenever so many new ones are complete. What
+	// each of them keeps is a window's counts, some half a kilobyte a numeric
+	// feature. Default none.
+	Spans []Span
+	// Seasonal compares a window with what the reference holds of the hours of
+	// the week that the window covers (profile.BuilderOptions.Hours), or with
+	// the whole of it where that is less than Policy.MinRows rows. Default
+	// false.
+	Seasonal bool
+	// SliceBy names categorical features whose values are looked at by
+	// themselves, so that a report says which part of the traffic has moved
+	// and how well each part is served. Slices of the same names in the
+	// reference (profile.BuilderOptions.SliceBy) are what each is compared
+	// with. Counting takes about twice the time for each. At most 4; default
+	// none.
+	SliceBy []string
 	// OnReport receives the report of each window, in their order and never
 	// two at once, from the goroutine of Cut or Shutdown or one of the
 	// monitor's own. It may take its time, since Observe and Label do
@@ -42,6 +60,17 @@ type Options struct {
 	MaxPending int
 }
 
+// Span is a window made of several.
+type Span struct {
+	// Name names it in reports: "1d".
+	Name string
+	// Windows is how many windows it is long, from 2 to 10,000.
+	Windows int
+}
+
+// maxSpan bounds the windows that are kept.
+const maxSpan = 10_000
+
 // Overflow is what Observe does when a block of rows is full and the queue to
 // the goroutine that counts them is, too.
 type Overflow int
@@ -57,39 +86,6 @@ const (
 	Block
 )
 
-// Policy decides. A feature drifts in a window when the difference from the
-// reference is significant after correction for the number of features, and
-// larger than both the effect floor and the difference that chance alone makes
-// between samples of these sizes. The four shares are limits instead: rates
-// that need no distribution, only allowance for the noise of counting.
-type Policy struct {
-	// Alpha is the level of significance for the whole window: the share of
-	// drift alarms that are false (Benjamini-Hochberg), which on clean data is
-	// the share of windows with any. Above 0 and below 1. Default 0.001.
-	Alpha float64
-	// MinRows is the least number of rows in a window to decide on; with
-	// fewer the verdict is Insufficient. Default 500.
-	MinRows int
-	// Numeric is the effect floor for numbers, as Wasserstein-1 distance in
-	// standard deviations of the reference. Default 0.1; -1 is no floor.
-	Numeric float64
-	// Categorical is the effect floor for categories, as Jensen-Shannon
-	// distance in base 2, from 0 to 1. Default 0.1; -1 is no floor.
-	Categorical float64
-	// NullShare is how much the share of missing values may rise above the
-	// reference's, as a part of all rows. Default 0.01; -1 is off.
-	NullShare float64
-	// NonFiniteShare is the same for infinite values. Default 0.01; -1 is off.
-	NonFiniteShare float64
-	// OutOfRangeShare is the share of rows that may lie above the largest or
-	// below the smallest value of the reference, each side by itself.
-	// Default 0.01; -1 is off.
-	OutOfRangeShare float64
-	// UnseenShare is how much the share of categories that the reference does
-	// not name may rise. Default 0.01; -1 is off.
-	UnseenShare float64
-}
-
 // off is the value of a limit that is switched off.
 const off = -1
 
@@ -102,6 +98,13 @@ func (o *Options) withDefaults() (Options, error) {
 	f.Check(r.WindowRows >= 0, "WindowRows is %d, want 0 or more", r.WindowRows)
 	f.Check(r.WindowTime >= 0, "WindowTime is %s, want 0 or more", r.WindowTime)
 	f.Check(r.Overflow >= Inline && r.Overflow <= Block, "Overflow is %d, want Inline, Drop or Block", r.Overflow)
+	names := map[string]bool{}
+	for i, span := range r.Spans {
+		f.Check(span.Name != "" && !names[span.Name], "Spans[%d] has no name of its own", i)
+		f.Check(span.Windows >= 2 && span.Windows <= maxSpan, "Spans[%d] is %d windows long, want 2 to %d", i, span.Windows, maxSpan)
+		names[span.Name] = true
+	}
+	f.Check(len(r.SliceBy) <= maxSliceBy, "SliceBy has %d names, want at most %d", len(r.SliceBy), maxSliceBy)
 	f.Check(r.LabelTTL >= 0 || r.LabelTTL == off, "LabelTTL is %s, want 0 or more, or -1 for no limit", r.LabelTTL)
 	f.Check(r.MaxPending >= off, "MaxPending is %d, want 0 or more, or -1 for none", r.MaxPending)
 	f.Check(r.MaxPending <= math.MaxInt32/2, "MaxPending is %d, want at most %d", r.MaxPending, math.MaxInt32/2)
@@ -112,35 +115,6 @@ func (o *Options) withDefaults() (Options, error) {
 		r.MaxPending = 1 << 20
 	}
 	r.Policy = r.Policy.withDefaults(&f)
+	r.Spans, r.SliceBy = slices.Clone(r.Spans), slices.Clone(r.SliceBy)
 	return r, f.Err("monitor: options")
-}
-
-func (p Policy) withDefaults(f *errs.Faults) Policy {
-	f.Check(p.Alpha >= 0 && p.Alpha < 1, "Policy.Alpha is %v, want above 0 and below 1", p.Alpha)
-	f.Check(p.MinRows >= 0, "Policy.MinRows is %d, want 0 or more", p.MinRows)
-	if p.Alpha == 0 {
-		p.Alpha = 1e-3
-	}
-	if p.MinRows == 0 {
-		p.MinRows = 500
-	}
-	for _, l := range []struct {
-		name     string
-		v        *float64
-		standard float64
-	}{
-		{"Numeric", &p.Numeric, 0.1},
-		{"Categorical", &p.Categorical, 0.1},
-		{"NullShare", &p.NullShare, 0.01},
-		{"NonFiniteShare", &p.NonFiniteShare, 0.01},
-		{"OutOfRangeShare", &p.OutOfRangeShare, 0.01},
-		{"UnseenShare", &p.UnseenShare, 0.01},
-	} {
-		ok := *l.v == off || *l.v >= 0 && !math.IsInf(*l.v, 0)
-		f.Check(ok, "Policy.%s is %v, want 0 or more, or -1 for off", l.name, *l.v)
-		if *l.v == 0 {
-			*l.v = l.standard
-		}
-	}
-	return p
 }

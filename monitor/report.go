@@ -36,9 +36,40 @@ type Report struct {
 	// To when it was closed.
 	From time.Time `json:"from,omitzero"`
 	To   time.Time `json:"to,omitzero"`
+	// Span names the length of a window that is the sum of several, Windows
+	// says of how many. Both are empty in a single one.
+	Span    string `json:"span,omitempty"`
+	Windows int    `json:"windows,omitempty"`
+	// Season says which hours of the week of the reference the window was
+	// compared with, "9-11" from 0 at Monday midnight in UTC; empty where it
+	// was the whole.
+	Season string `json:"season,omitempty"`
 	// Rows is how many rows the window has.
 	Rows    uint64  `json:"rows"`
 	Verdict Verdict `json:"verdict"`
+	// Alpha is the level of significance that the window was decided at.
+	Alpha float64 `json:"alpha"`
+	// State is what the windows up to this one come to; empty in the result of
+	// Compare and in Longer.
+	State State `json:"state,omitempty"`
+	// Trigger is open from the window that made the state StateDrift until it
+	// ends; nil when none is open.
+	Trigger *Trigger `json:"trigger,omitempty"`
+	// Quality lists what is wrong with the window as a whole: its volume, its
+	// age, its schema. It does not count in the verdict.
+	Quality []Finding `json:"quality,omitempty"`
+	// Causes say in words what has moved, the worst first: an alarm explained.
+	// They are empty when there is none.
+	Causes []string `json:"causes,omitempty"`
+	// Slices compare parts of the traffic with the same parts of the
+	// reference, the one that moved most first. Empty without
+	// Options.SliceBy.
+	Slices []SliceReport `json:"slices,omitempty"`
+	// Longer has the same for each of Options.Spans, as far as their windows
+	// are complete. Decides says in each whether it was a decision, which is
+	// once in its length, or a view in between.
+	Longer  []Report `json:"longer,omitempty"`
+	Decides bool     `json:"decides,omitempty"`
 	// Features are ranked, the worst first: those with an alarm before those
 	// without, then by Severity.
 	Features []FeatureReport `json:"features"`
@@ -63,11 +94,15 @@ type FeatureReport struct {
 	// Kolmogorov-Smirnov test; or "jensen-shannon", the distance in base 2,
 	// with the p-value of its chi-square law.
 	Method string `json:"method"`
-	// Score is the size of the difference. It must exceed Floor, the policy's,
-	// and NoiseFloor, what chance alone makes of it at this number of rows.
+	// Score is the size of the difference, NoiseFloor what chance alone makes
+	// of it at this number of rows, and Effect the rest, which must reach
+	// Floor, the policy's.
 	Score      float64 `json:"score"`
 	Floor      float64 `json:"floor"`
 	NoiseFloor float64 `json:"noise_floor"`
+	Effect     float64 `json:"effect"`
+	// DesignEffect is how many rows say as much as one drawn at random.
+	DesignEffect float64 `json:"design_effect"`
 	// PValue is how probable such a difference is without any drift; 1 when
 	// there was nothing to test. Adjusted is corrected for the number of
 	// features (Benjamini-Hochberg).
@@ -79,7 +114,7 @@ type FeatureReport struct {
 	// "12.1 % of rows above the reference maximum 4962".
 	Rules []string `json:"rules,omitempty"`
 	// Severity is how many times over its limit the feature is: the larger of
-	// Score/Floor and that of the exceeded limits.
+	// Effect/Floor and that of the exceeded limits.
 	Severity float64 `json:"severity"`
 	// RefMean and Mean are of the numbers; 0 for categories, and where there
 	// is no number.
@@ -92,6 +127,59 @@ type FeatureReport struct {
 	NonFinite  float64 `json:"non_finite"`
 	OutOfRange float64 `json:"out_of_range"`
 	Unseen     float64 `json:"unseen"`
+	// Moved are the bins or categories whose shares differ most from the
+	// reference, of a feature with an alarm.
+	Moved []Move `json:"moved,omitempty"`
+	// UnseenTop names the most frequent of the categories that the reference
+	// does not name, as far as encoders met them in the window, and
+	// UnseenDistinct says how many different ones there were, up to 1,024
+	// exactly.
+	UnseenTop      []string `json:"unseen_top,omitempty"`
+	UnseenDistinct uint64   `json:"unseen_distinct,omitempty"`
+}
+
+// Move is one bin or category whose share has changed.
+type Move struct {
+	// Values says which: "[12.5, 20)", "below 3", or a category in quotes.
+	Values string `json:"values"`
+	// Reference and Share are its shares then and now.
+	Reference float64 `json:"reference"`
+	Share     float64 `json:"share"`
+}
+
+// SliceReport compares the rows of one value of a category with those rows of
+// the reference.
+type SliceReport struct {
+	By    string `json:"by"`
+	Value string `json:"value"`
+	Rows  uint64 `json:"rows"`
+	// Reference and Share are how large the slice was and is, 0 to 1.
+	Reference float64 `json:"reference"`
+	Share     float64 `json:"share"`
+	Verdict   Verdict `json:"verdict"`
+	// Features are those with an alarm within the slice, the worst first, and
+	// otherwise the one that is nearest to it.
+	Features []FeatureReport `json:"features,omitempty"`
+	// Severity is that of the first of them.
+	Severity float64 `json:"severity"`
+}
+
+// Rule names what a Finding is about.
+type Rule string
+
+// The rules of a window as a whole.
+const (
+	RuleVolume    Rule = "volume"
+	RuleFreshness Rule = "freshness"
+	RuleSchema    Rule = "schema"
+)
+
+// Finding is a limit that a window exceeds as a whole.
+type Finding struct {
+	Rule  Rule    `json:"rule"`
+	Text  string  `json:"text"`
+	Value float64 `json:"value"`
+	Limit float64 `json:"limit"`
 }
 
 // Alarm reports whether the feature counts in the verdict: it has drifted, or
