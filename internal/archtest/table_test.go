@@ -244,6 +244,7 @@ var table = &archtest.Table{
 
 		"serve/rollout/anytime": {},
 		"serve/rollout":         {Own: []string{"serve", "serve/oip", "serve/rollout/anytime"}},
+		"serve/remote":          {Own: []string{"serve", "serve/oip"}},
 
 		"serve/oip": {},
 		"serve":     {Own: []string{"serve/oip", "internal/httperr"}},
