@@ -28,6 +28,24 @@ func Gather(mem memory.Allocator, chunks []arrow.Array, rows [][2]int) (arrow.Ar
 	return array.MakeFromData(out), nil
 }
 
+// GatherRows is Gather by the way that single rows take.
+func GatherRows(mem memory.Allocator, chunks []arrow.Array, rows [][2]int) (arrow.Array, error) {
+	order := make([]place, len(rows))
+	for i, r := range rows {
+		order[i] = placeOf(r[0], r[1])
+	}
+	data := make([]arrow.ArrayData, len(chunks))
+	for i, c := range chunks {
+		data[i] = c.Data()
+	}
+	out, err := gatherRows(mem, chunks[0].DataType(), data, order)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Release()
+	return array.MakeFromData(out), nil
+}
+
 // Gatherable reports whether Gather takes a type.
 func Gatherable(t arrow.DataType) bool { return gatherable(t) }
 

@@ -137,7 +137,11 @@ func TestGatherIsConcatenationOfRows(t *testing.T) {
 				require.NoError(t, err)
 				require.Truef(t, array.Equal(want, got), "want %v\nhave %v", want, got)
 				require.Equal(t, want.NullN(), got.NullN())
-				for _, a := range append(append(parts, chunks...), want, got) {
+				single, err := loader.GatherRows(mem, chunks, rows)
+				require.NoError(t, err)
+				require.Truef(t, array.Equal(want, single), "want %v\nhave %v", want, single)
+				require.Equal(t, want.NullN(), single.NullN())
+				for _, a := range append(append(parts, chunks...), want, got, single) {
 					a.Release()
 				}
 			}

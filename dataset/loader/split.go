@@ -85,8 +85,8 @@ func (s *Split) Spark() string {
 	return fmt.Sprintf("%s BETWEEN %d AND %d", bucket, s.From, s.To-1)
 }
 
-// keep appends the rows of a record, a chunk by number, that are in the split.
-func (s *Split) keep(rec arrow.Record, key []int, order []run, chunk int) []run {
+// keep calls take for the rows of a record that are in the split.
+func (s *Split) keep(rec arrow.Record, key []int, take func(row int)) {
 	scratch := append(make([]byte, 0, 256), s.Seed...)
 	columns := make([]arrow.Array, len(key))
 	for i, c := range key {
@@ -99,10 +99,9 @@ func (s *Split) keep(rec arrow.Record, key []int, order []run, chunk int) []run 
 		}
 		sum := md5.Sum(text)
 		if b := int(binary.BigEndian.Uint32(sum[:4]) % Buckets); s.From <= b && b < s.To {
-			order = append(order, run{row, 1, int32(chunk)})
+			take(row)
 		}
 	}
-	return order
 }
 
 // appendKey appends the text of one value of a key, as SQL casts it.

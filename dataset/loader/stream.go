@@ -8,6 +8,7 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
 )
 
 // Stream delivers one shard of one epoch. It is for one goroutine; many streams
@@ -197,14 +198,27 @@ func (d *delivery) cut(n int) (arrow.Record, error) {
 	return array.NewRecord(l.schema, columns, int64(n)), nil
 }
 
-// column gathers rows of one column of the schema.
+// column gathers runs of rows of one column of the schema.
 func (l *Loader) column(i int, chunks []arrow.Record, runs []run, n int) (arrow.Array, error) {
+	return l.gathered(i, chunks, func(mem memory.Allocator, t arrow.DataType, sources []arrow.ArrayData) (arrow.ArrayData, error) {
+		return gather(mem, t, sources, runs, n)
+	})
+}
+
+// shuffled gathers single rows of one column of the schema.
+func (l *Loader) shuffled(i int, chunks []arrow.Record, rows []place) (arrow.Array, error) {
+	return l.gathered(i, chunks, func(mem memory.Allocator, t arrow.DataType, sources []arrow.ArrayData) (arrow.ArrayData, error) {
+		return gatherRows(mem, t, sources, rows)
+	})
+}
+
+func (l *Loader) gathered(i int, chunks []arrow.Record, by func(memory.Allocator, arrow.DataType, []arrow.ArrayData) (arrow.ArrayData, error)) (arrow.Array, error) {
 	sources := make([]arrow.ArrayData, len(chunks))
 	for c, rec := range chunks {
 		sources[c] = rec.Column(i).Data()
 	}
 	f := l.schema.Field(i)
-	data, err := gather(l.opts.Allocator, f.Type, sources, runs, n)
+	data, err := by(l.opts.Allocator, f.Type, sources)
 	if err != nil {
 		return nil, fmt.Errorf("loader: %q version %d: column %q: %w", l.version.Dataset, l.version.Number, f.Name, err)
 	}

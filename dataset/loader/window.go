@@ -63,15 +63,24 @@ func (l *Loader) read(ctx context.Context, p *plan, epoch int64, k int) (*window
 	}
 	w := &window{index: k}
 	var chunks []arrow.Record
-	var order []run
+	var order []place
+	if l.opts.Shuffle || l.opts.Split != nil {
+		n := int64(0)
+		for _, records := range parts {
+			for _, rec := range records {
+				n += rec.NumRows()
+			}
+		}
+		order = make([]place, 0, n)
+	}
 	for i, records := range parts {
 		for part := range pieces[i].slices(records) {
 			switch {
 			case l.opts.Split != nil:
-				order = l.opts.Split.keep(part, l.key, order, len(chunks))
+				l.opts.Split.keep(part, l.key, func(row int) { order = append(order, placeOf(len(chunks), row)) })
 			case l.opts.Shuffle:
 				for row := range int(part.NumRows()) {
-					order = append(order, run{row, 1, int32(len(chunks))})
+					order = append(order, placeOf(len(chunks), row))
 				}
 			default:
 				part.Retain()
@@ -120,7 +129,7 @@ func (p piece) slices(records []arrow.Record) func(yield func(arrow.Record) bool
 // whole window: the values of one column are in the processor's cache for a
 // while, those of a window are not. A record of a few shuffled rows at a time
 // would miss the cache for every single value.
-func (l *Loader) settle(ctx context.Context, w *window, chunks []arrow.Record, order []run) error {
+func (l *Loader) settle(ctx context.Context, w *window, chunks []arrow.Record, order []place) error {
 	var bytes int64
 	for _, c := range chunks {
 		for _, column := range c.Columns() {
@@ -141,7 +150,7 @@ func (l *Loader) settle(ctx context.Context, w *window, chunks []arrow.Record, o
 	err := parallel(ctx, len(fields), l.opts.Workers, func(_ context.Context, i int) error {
 		for from := 0; from < len(order); from += each {
 			part := order[from:min(from+each, len(order))]
-			a, err := l.column(i, chunks, part, len(part))
+			a, err := l.shuffled(i, chunks, part)
 			if err != nil {
 				return err
 			}

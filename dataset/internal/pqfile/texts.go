@@ -14,6 +14,13 @@ import (
 // copy of a fixed length needs no call.
 const short = 32
 
+// copyTwice copies short bytes without a call. The assignment of an array would
+// be a call, because its sides might overlap.
+func copyTwice(dst, src []byte) {
+	copyShort(dst, src)
+	copyShort(dst[brief:], src[brief:])
+}
+
 // texts decodes strings and binaries.
 type texts struct {
 	offsets *memory.Buffer
@@ -145,7 +152,7 @@ func (v *texts) plain(raw []byte, row, n, k int, valid []byte) error {
 		size := int(binary.LittleEndian.Uint32(raw[at:]))
 		at += 4
 		if size <= short && at+short <= len(raw) && pos+short <= len(out) {
-			*(*[short]byte)(out[pos:]) = *(*[short]byte)(raw[at:])
+			copyTwice(out[pos:pos+short], raw[at:at+short])
 		} else {
 			if size > len(raw)-at {
 				return errValues
@@ -243,7 +250,7 @@ func (v *texts) pick(ends []int32, places []uint32) error {
 	for i, x := range places {
 		from, to := int(starts[x]), int(starts[x+1])
 		if to-from <= short {
-			*(*[short]byte)(out[pos:]) = *(*[short]byte)(dict[from:])
+			copyTwice(out[pos:pos+short], dict[from:from+short])
 		} else {
 			copy(out[pos:], dict[from:to])
 		}

@@ -191,7 +191,7 @@ func (b *bench) one(ctx context.Context, party, measure string, cores int, p pla
 		if err != nil {
 			return nil, err
 		}
-		return figuresOf(ctx, cores, program, "-ours", measure, strconv.Itoa(b.repeats), string(text))
+		return figuresOf(ctx, cores, program, "-profile", b.profile, "-ours", measure, strconv.Itoa(b.repeats), string(text))
 	}
 	return figuresOf(ctx, cores, b.python, b.script, party, measure, strconv.Itoa(cores), strconv.Itoa(b.repeats), string(text))
 }

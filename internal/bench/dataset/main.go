@@ -16,10 +16,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 )
@@ -34,6 +36,7 @@ type config struct {
 	cores   string
 	only    string
 	temp    string
+	profile string
 }
 
 func main() {
@@ -47,13 +50,14 @@ func main() {
 	flag.StringVar(&c.cores, "cores", "1,2", "numbers of cores to measure on")
 	flag.StringVar(&c.only, "only", "", "measure only what has this in its name")
 	flag.StringVar(&c.temp, "temp", "/dev/shm", "folder to work in; one in memory keeps the disk out of the figures")
+	flag.StringVar(&c.profile, "profile", "", "file to which the processor's profile of the last measurement of ours goes; none without it")
 	child := flag.String("ours", "", "run one measurement of ours in this process, with the rest of the arguments; for the command's own use")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	err := error(nil)
 	if *child != "" {
-		err = runChild(ctx, *child, flag.Args())
+		err = profiled(c.profile, func() error { return runChild(ctx, *child, flag.Args()) })
 	} else {
 		err = run(ctx, c)
 	}
@@ -61,6 +65,23 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+// profiled writes the processor's profile of f to a file, if it has a name.
+func profiled(name string, f func() error) (err error) {
+	if name == "" {
+		return f()
+	}
+	out, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	if err := pprof.StartCPUProfile(out); err != nil {
+		return err
+	}
+	defer pprof.StopCPUProfile()
+	return f()
 }
 
 func run(ctx context.Context, c config) (err error) {
