@@ -100,7 +100,7 @@ func (f *File) decodeColumn(src *segments, group, column int, opts DecodeOptions
 	for _, e := range meta.Encodings() {
 		switch e {
 		case parquet.Encodings.Plain, parquet.Encodings.RLE, parquet.Encodings.RLEDict, parquet.Encodings.PlainDict, parquet.Encodings.DeltaBinaryPacked,
-			parquet.Encodings.DeltaLengthByteArray:
+			parquet.Encodings.DeltaLengthByteArray, parquet.Encodings.DeltaByteArray:
 		default:
 			return nil, false, nil
 		}

@@ -43,6 +43,8 @@ type Space struct {
 		starts, ends []int32
 		hashes       []uint32
 		from, to     []int32
+
+		lengths, fronts, rests []int32
 	}
 	i32     []int32
 	i64     []int64

@@ -68,8 +68,12 @@ func writeTexts(c *chunkEncoder, w *textColumn, bloom bool) error {
 			return c.page(levels, c.packed, slots, m)
 		}
 		starts, ends := w.starts[k:k+values], w.ends[k:k+values]
+		if c.packed = append(c.packed[:0], levels...); c.encoding == encodingFronts {
+			c.packed = w.appendFronts(c.packed, k, k+values)
+		} else {
+			c.packed = w.appendLengths(c.packed, starts, ends)
+		}
 		k += values
-		c.packed = w.appendPlain(append(c.packed[:0], levels...), starts, ends)
 		if !c.element && values > 0 {
 			lo, hi := w.span(starts, ends)
 			w.bounds(&m, lo, hi)
@@ -112,7 +116,7 @@ func (w *textColumn) choose(bloom bool) error {
 		total += int(w.ends[k] - w.starts[k])
 	}
 	bits := 32 + 8*float64(total)/float64(max(s.values, 1))
-	w.encoding = encodingPlain
+	w.encoding = encodingDeltaLength
 	var sample []byte
 	if distinct := s.distinct(n); dictPays(n, distinct, bits) && w.index(dictLimit(n, distinct)) {
 		w.chunkMeta.dict, w.encoding = true, encodingDict
@@ -127,10 +131,16 @@ func (w *textColumn) choose(bloom bool) error {
 		sample = w.packed
 	} else if n > 0 {
 		from, to := middle(n, max(int(sampleBytes*8/bits), 1))
-		first, last := int(w.starts[from]), int(w.ends[to-1])
-		sample = w.data[first:min(last, first+2*sampleBytes)]
+		if w.sharesFronts() {
+			w.encoding = encodingFronts
+			w.packed = w.appendFronts(w.packed[:0], from, to)
+			sample = w.packed
+		} else {
+			first, last := int(w.starts[from]), int(w.ends[to-1])
+			sample = w.data[first:min(last, first+2*sampleBytes)]
+		}
 	}
-	if bloom && w.encoding != encodingDict && !w.ascending() {
+	if bloom && !w.chunkMeta.dict && !w.ascending() {
 		w.bloomTexts()
 	}
 	return w.pack(sample)

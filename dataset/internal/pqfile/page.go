@@ -16,6 +16,7 @@ const (
 	encodingRLE         = 3
 	encodingDelta       = 5
 	encodingDeltaLength = 6
+	encodingFronts      = 7
 	encodingDict        = 8
 )
 

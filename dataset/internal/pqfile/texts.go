@@ -32,6 +32,7 @@ type texts struct {
 	dict     []byte  // The values of the dictionary, one after the other, and room.
 	dictEnds []int32 // Where each starts; the last is the end.
 	dense    []int32 // The ends of the values of a page with nulls.
+	shared   []int32 // How much the values of a page share with the ones before.
 }
 
 func newTexts(rows int, raw int64, mem memory.Allocator) values {
@@ -100,6 +101,8 @@ func (v *texts) page(raw []byte, encoding int64, row, n, k int, valid []byte) er
 		return v.lookUp(raw, row, n, k, valid)
 	case encodingDeltaLength:
 		return v.lengths(raw, row, n, k, valid)
+	case encodingFronts:
+		return v.fronts(raw, row, n, k, valid)
 	}
 	return fmt.Errorf("a page has the encoding %d", encoding)
 }
@@ -193,6 +196,66 @@ func (v *texts) lengths(raw []byte, row, n, k int, valid []byte) error {
 	return nil
 }
 
+// fronts reads a page whose values start with a part of the value before.
+func (v *texts) fronts(raw []byte, row, n, k int, valid []byte) error {
+	ends := v.ends(row, n, k)
+	if cap(v.shared) < k {
+		v.shared = make([]int32, max(k, n))
+	}
+	shared := v.shared[:k]
+	rest, err := delta(shared, raw)
+	if err != nil {
+		return err
+	}
+	if rest, err = delta(ends, rest); err != nil {
+		return err
+	}
+	total, own, last := int64(0), int64(0), int64(0)
+	for i, size := range ends {
+		front := int64(shared[i])
+		if size < 0 || front < 0 || front > last {
+			return errValues
+		}
+		last = front + int64(size)
+		total, own = total+last, own+int64(size)
+	}
+	if own > int64(len(rest)) || total > math.MaxInt32 {
+		return errValues
+	}
+	out, err := v.grow(int(total))
+	if err != nil {
+		return err
+	}
+	before, pos, at := v.n, v.n, 0
+	for i, size := range ends {
+		front, size := int(shared[i]), int(size)
+		if front <= short && size <= short && at+short <= len(rest) && pos+front+short <= len(out) {
+			// What is read behind the value before is written over, or cut off.
+			copyTwice(out[pos:pos+short], out[before:before+short])
+			copyTwice(out[pos+front:pos+front+short], rest[at:at+short])
+		} else {
+			copy(out[pos:pos+front], out[before:before+front])
+			copy(out[pos+front:pos+front+size], rest[at:at+size])
+		}
+		before = pos
+		pos, at = pos+front+size, at+size
+		ends[i] = int32(pos)
+	}
+	v.settle(row, n, k, valid)
+	size := pos - v.n
+	v.n = pos
+	v.expect(row, n, size)
+	return nil
+}
+
+// expect makes room for the other pages after the first, which took size bytes:
+// they will be much like it.
+func (v *texts) expect(row, n, size int) {
+	if row == 0 && n < v.rows {
+		v.data.Reserve(v.n + int(float64(size)*float64(v.rows-n)/float64(n)*1.02) + short)
+	}
+}
+
 func (v *texts) lookUp(raw []byte, row, n, k int, valid []byte) error {
 	if k == 0 {
 		v.skip(row, n)
@@ -225,10 +288,7 @@ func (v *texts) lookUp(raw []byte, row, n, k int, valid []byte) error {
 		return err
 	}
 	v.settle(row, n, k, valid)
-	if row == 0 && n < v.rows {
-		// The other pages will be much like this one.
-		v.data.Reserve(v.n + int(float64(v.n-before)*float64(v.rows-n)/float64(n)*1.02) + short)
-	}
+	v.expect(row, n, v.n-before)
 	return nil
 }
 
