@@ -156,15 +156,23 @@ func (r idRows) write(t testing.TB, name string) string { return write(t, name, 
 
 // write writes parts of one schema as the batches of an Arrow IPC file.
 func write(t testing.TB, name string, parts ...idRows) string {
+	recs := make([]arrow.Record, len(parts))
+	for i, part := range parts {
+		recs[i] = part.record()
+		defer recs[i].Release()
+	}
+	return writeRecords(t, name, recs)
+}
+
+// writeRecords writes records as an Arrow IPC file.
+func writeRecords(t testing.TB, name string, recs []arrow.Record) string {
 	path := filepath.Join(t.TempDir(), strings.ReplaceAll(name, "/", "_")+".arrow")
 	f, err := os.Create(path)
 	require.NoError(t, err)
-	w, err := ipc.NewFileWriter(f, ipc.WithSchema(parts[0].schema))
+	w, err := ipc.NewFileWriter(f, ipc.WithSchema(recs[0].Schema()))
 	require.NoError(t, err)
-	for _, part := range parts {
-		rec := part.record()
+	for _, rec := range recs {
 		require.NoError(t, w.Write(rec))
-		rec.Release()
 	}
 	require.NoError(t, w.Close())
 	require.NoError(t, f.Close())

@@ -63,6 +63,7 @@ func TestEnginesReadEveryVersion(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
 	c.history(store, dir)
 	c.edits(store, dir)
+	c.random(store, dir)
 	c.parquetFeatures(dir)
 	server := inttest.StartVersityGW(t)
 	bucket := server.NewBucket(t)
