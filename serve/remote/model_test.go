@@ -27,7 +27,7 @@ func TestModel(t *testing.T) {
 	t.Parallel()
 	url := listen(t, upstream(t))
 	for _, opts := range []remote.Options{
-		{}, {Encoding: remote.JSON}, {Version: "4"},
+		{}, {Encoding: remote.Binary}, {Encoding: remote.JSON}, {Compress: "gzip"}, {Version: "4"}, {Encoding: remote.Binary, Compress: "deflate"},
 	} {
 		t.Run(fmt.Sprintf("%s%s%s", opts.Encoding, opts.Compress, opts.Version), func(t *testing.T) {
 			t.Parallel()

@@ -80,6 +80,11 @@ type Worker struct {
 //
 // Errors: with the end of what the worker said on its standard error.
 func StartWorker(ctx context.Context, folder string, opts *WorkerOptions) (*Worker, error) {
+	return startWorker(ctx, folder, nil, opts)
+}
+
+// startWorker takes a folder, or files to copy into one of the worker's own.
+func startWorker(ctx context.Context, folder string, copied fs.FS, opts *WorkerOptions) (*Worker, error) {
 	var o WorkerOptions
 	if opts != nil {
 		o = *opts
@@ -101,6 +106,12 @@ func StartWorker(ctx context.Context, folder string, opts *WorkerOptions) (*Work
 	dir, err := os.MkdirTemp("", "mw-worker-")
 	if err != nil {
 		return nil, fmt.Errorf("remote: worker for %q: %w", folder, err)
+	}
+	if copied != nil {
+		folder = filepath.Join(dir, "model")
+		if err := os.CopyFS(folder, copied); err != nil {
+			return nil, errors.Join(fmt.Errorf("remote: worker: copy the model: %w", err), os.RemoveAll(dir))
+		}
 	}
 	w := &Worker{opts: o, dir: dir, folder: folder, said: &tail{also: o.Stderr}, done: make(chan struct{})}
 	if err := w.begin(ctx); err != nil {

@@ -9,6 +9,7 @@ standard input does, which happens also when the program is killed.
 
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -101,7 +102,7 @@ class Model:
                 else:
                     values = [v.decode() for v in values]
                     if kind == "datetime":
-                        values = pd.to_datetime(values)
+                        values = pd.to_datetime(values, format="ISO8601")
                     elif kind != "string":
                         values = [json.loads(v) for v in values]
             frame[i if spec.name is None else spec.name] = values
@@ -290,6 +291,9 @@ def follow_parent():
     """Ends this process, and those it has started, when standard input ends."""
     while os.read(0, 4096):
         pass
+    # The folder of the socket is for this worker only, and nobody else may be
+    # left to remove it.
+    shutil.rmtree(os.path.dirname(sys.argv[1]), ignore_errors=True)
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(0)

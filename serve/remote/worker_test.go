@@ -1,9 +1,12 @@
+//go:build unix
+
 package remote_test
 
 import (
 	"bytes"
 	"context"
 	_ "embed"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -52,7 +55,10 @@ func plusOne(ctx context.Context, w serve.Model, x float64) (float64, error) {
 // gone waits until there is no process of the id.
 func gone(t testing.TB, pid int) {
 	t.Helper()
-	require.Eventually(t, func() bool { return syscall.Kill(pid, 0) != nil }, 5*time.Minute, 5*time.Millisecond)
+	require.Eventually(t, func() bool {
+		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // Without proc there is none.
+		return syscall.Kill(pid, 0) != nil || bytes.Contains(stat, []byte(") Z "))
+	}, 5*time.Minute, 5*time.Millisecond)
 }
 
 func TestWorker(t *testing.T) {
