@@ -147,6 +147,14 @@ var (
 		"google.golang.org/protobuf",
 		"gopkg.in/evanphx/json-patch.v4",
 	})
+	grpcStack = []string{
+		"golang.org/x/net",
+		"golang.org/x/sys",
+		"golang.org/x/text",
+		"google.golang.org/genproto/googleapis/rpc",
+		"google.golang.org/grpc",
+		"google.golang.org/protobuf",
+	}
 	testify = []string{"github.com/stretchr/testify", "go.yaml.in/yaml/v3"}
 )
 
@@ -246,8 +254,9 @@ var table = &archtest.Table{
 		"serve/rollout":         {Own: []string{"serve", "serve/oip", "serve/rollout/anytime"}},
 		"serve/remote":          {Own: []string{"serve", "serve/oip"}},
 
-		"serve/oip": {},
-		"serve":     {Own: []string{"serve/oip", "internal/httperr"}},
+		"serve/oip":       {},
+		"serve":           {Own: []string{"serve/oip", "internal/httperr"}},
+		"serve/grpcserve": {Own: []string{"serve", "serve/oip"}, Link: grpcStack},
 
 		"serve/internal/cmath":    {},
 		"serve/internal/forest":   {},
@@ -319,6 +328,6 @@ var table = &archtest.Table{
 		{From: "*", To: "modernc.org", Reason: "a program that brings its own database must not link SQLite: import a sqlstore package in the program"},
 		{From: "*", To: "github.com/prometheus", Reason: "a program without Prometheus must not link it: import monitor/promexport in the program"},
 		{From: "*", To: "github.com/apache", Reason: "a service that serves and monitors must not link Arrow: import dataset or monitor/inferlog in the program"},
-		{From: "*", To: "google.golang.org/grpc", Reason: "a program that serves no Arrow Flight must not start gRPC, which is linked because Arrow's Parquet package names it: import dataset/flight in the program"},
+		{From: "*", To: "google.golang.org/grpc", Reason: "a program that serves neither Arrow Flight nor inference over gRPC must not start gRPC, which is linked because Arrow's Parquet package names it: import dataset/flight or serve/grpcserve in the program"},
 	},
 }

@@ -229,3 +229,21 @@ func (d *decoder) binaryBytes(t *Tensor, raw []byte, n int64) {
 	to.list = list
 	t.data = &to.list
 }
+
+// FromRaw returns a tensor of the elements in raw, the bytes of binary tensor
+// data, which the tensor views where it can and the caller must not change. The
+// shape has to agree with raw, the limits are those of one message. The error is
+// an ErrInvalid.
+func FromRaw(name string, datatype Datatype, shape []int64, raw []byte, limits *Limits) (Tensor, error) {
+	t := Tensor{Name: name, Datatype: datatype, Shape: shape}
+	if !datatype.known() {
+		return Tensor{}, fmt.Errorf("oip: tensor %.100q: %.40q is not a datatype: %w", name, datatype, ErrInvalid)
+	}
+	d := newDecoder(nil, JSONOnly, limits)
+	defer d.release()
+	d.tail, d.sized, d.claimed = raw, true, claim{set: true, size: int64(len(raw))}
+	if d.binary(&t); d.err != nil {
+		return Tensor{}, fmt.Errorf("oip: tensor %.100q: the raw data: %s: %w", name, d.err.text, ErrInvalid)
+	}
+	return t, nil
+}

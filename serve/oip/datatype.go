@@ -1,5 +1,7 @@
 package oip
 
+import "fmt"
+
 // Datatype is an element type of the protocol, spelled as on the wire.
 type Datatype string
 
@@ -50,3 +52,11 @@ func (d Datatype) Size() int {
 
 // known reports whether the name is a datatype.
 func (d Datatype) known() bool { return d == BYTES || d.Size() > 0 }
+
+// Check returns an ErrInvalid for a name that is not a datatype.
+func (d Datatype) Check() error {
+	if d.known() {
+		return nil
+	}
+	return malformed(fmt.Sprintf("%.40q is not a datatype, want BOOL, UINT8 to UINT64, INT8 to INT64, FP16, BF16, FP32, FP64 or BYTES", string(d)))
+}
