@@ -11,6 +11,8 @@ const (
 	EnvJobID            = "MILLWRIGHT_JOB_ID"            // the job's id
 	EnvSpec             = "MILLWRIGHT_JOB_SPEC"          // path of a file that ReadSpec reads
 	EnvAttempt          = "MILLWRIGHT_ATTEMPT"           // how many times the job was started before
+	EnvResumes          = "MILLWRIGHT_RESUMES"           // to be added to EnvAttempt, where the engine counts failures alone
+	EnvStart            = "MILLWRIGHT_START"             // differs from start to start of a machine's part, where EnvAttempt may not
 	EnvGrace            = "MILLWRIGHT_GRACE_SECONDS"     // seconds between SIGTERM and SIGKILL
 	EnvCheckpointURI    = "MILLWRIGHT_CHECKPOINT_URI"    // Checkpoint.URI
 	EnvCheckpointResume = "MILLWRIGHT_CHECKPOINT_RESUME" // Checkpoint.Resume, "latest" by default
@@ -151,7 +153,7 @@ func ReservedEnv(name string) bool { return ownEnv[name] }
 
 // ownEnv are the names that Env may set, which a Spec can therefore not.
 var ownEnv = map[string]bool{
-	EnvJobID: true, EnvSpec: true, EnvAttempt: true, EnvGrace: true, EnvCheckpointURI: true, EnvCheckpointResume: true,
+	EnvJobID: true, EnvSpec: true, EnvAttempt: true, EnvResumes: true, EnvStart: true, EnvGrace: true, EnvCheckpointURI: true, EnvCheckpointResume: true,
 	"RANK": true, "WORLD_SIZE": true, "LOCAL_RANK": true, "LOCAL_WORLD_SIZE": true, "GROUP_RANK": true,
 	"MASTER_ADDR": true, "MASTER_PORT": true,
 	"PET_NNODES": true, "PET_NPROC_PER_NODE": true, "PET_NODE_RANK": true, "PET_MASTER_ADDR": true, "PET_MASTER_PORT": true,

@@ -164,6 +164,34 @@ func TestResume(t *testing.T) {
 	require.ErrorIs(t, err, checkpoint.ErrNotFound)
 }
 
+// A queue that evicts a job and admits it again starts it with the attempt that it
+// had; what was saved before is resumed from all the same.
+func TestResumeOfTheSameAttempt(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first := []string{train.EnvJobID, "j", train.EnvAttempt, "1", train.EnvResumes, "1", train.EnvStart, "pod-1"}
+	early := keeper(t, checkpoint.Options{URI: dir}, train.EnvJobID, "j", train.EnvAttempt, "2", train.EnvStart, "pod-0", "GROUP_RANK", "1")
+	save(t, keeper(t, checkpoint.Options{URI: dir}, first...), 10)
+	for name, c := range map[string]struct {
+		env  []string
+		want bool
+	}{
+		"the start that runs":               {first, false},
+		"a restart by torchrun in it":       {append([]string{"TORCHELASTIC_RESTART_COUNT", "1"}, first...), true},
+		"the next start":                    {[]string{train.EnvJobID, "j", train.EnvAttempt, "2", train.EnvStart, "pod-2"}, true},
+		"the next start, counted anew":      {[]string{train.EnvJobID, "j", train.EnvAttempt, "0", train.EnvStart, "pod-2"}, true},
+		"another machine in the next start": {[]string{train.EnvJobID, "j", train.EnvAttempt, "2", train.EnvStart, "pod-3", "PET_NODE_RANK", "1"}, true},
+		"an engine that counts all":         {[]string{train.EnvJobID, "j", train.EnvAttempt, "2"}, false},
+	} {
+		found, err := keeper(t, checkpoint.Options{URI: dir}, c.env...).Latest(t.Context())
+		require.NoError(t, err, name)
+		require.Equal(t, c.want, found != nil, name)
+	}
+	found, err := early.Latest(t.Context())
+	require.NoError(t, err)
+	require.Nil(t, found, "rank 0 of its start was quicker")
+}
+
 func TestOnlyRank0Writes(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "ck")

@@ -45,6 +45,9 @@ type Keeper struct {
 	attempt int
 	restart int
 	rank    int
+	start   string    // train.EnvStart
+	node    int       // of the process's machine
+	began   time.Time // roughly when the process did
 	opts    Options
 
 	mu      sync.Mutex
@@ -81,7 +84,8 @@ type Tracker interface {
 // (see the constants of package train).
 func New(getenv func(string) string, opts *Options) (*Keeper, error) {
 	k := &Keeper{
-		job: getenv(train.EnvJobID), attempt: number(getenv(train.EnvAttempt)),
+		job: getenv(train.EnvJobID), attempt: number(getenv(train.EnvAttempt)) + number(getenv(train.EnvResumes)),
+		start: getenv(train.EnvStart), node: number(cmp.Or(getenv("GROUP_RANK"), getenv("PET_NODE_RANK"))), began: time.Now(),
 		restart: number(getenv("TORCHELASTIC_RESTART_COUNT")), rank: number(getenv("RANK")),
 		resume: cmp.Or(getenv(train.EnvCheckpointResume), train.ResumeLatest),
 	}
@@ -191,7 +195,7 @@ func (k *Keeper) Latest(ctx context.Context) (*Checkpoint, error) {
 		if err == nil && k.resume != train.ResumeLatest && c.Digest != k.resume {
 			continue
 		}
-		if err == nil && k.job != "" && c.Job == k.job && (c.Attempt > k.attempt || (c.Attempt == k.attempt && c.Restart >= k.restart)) {
+		if err == nil && k.running(&c.Manifest) {
 			continue // rank 0 may be faster than the others
 		}
 		if err == nil {
@@ -209,6 +213,21 @@ func (k *Keeper) Latest(ctx context.Context) (*Checkpoint, error) {
 		return nil, fmt.Errorf("checkpoint: no intact one in %s is %s: %w", k.dir, k.resume, ErrNotFound)
 	}
 	return nil, nil //nolint:nilnil // the documented answer for none
+}
+
+// running reports whether a checkpoint is of the attempt that runs.
+func (k *Keeper) running(c *Manifest) bool {
+	if k.job == "" || c.Job != k.job || c.Attempt < k.attempt {
+		return false
+	}
+	if k.start == "" || c.Start == k.start {
+		return c.Attempt > k.attempt || c.Restart >= k.restart
+	}
+	// Where a queue takes the machines back and gives others, the attempts may be
+	// counted from the same number again. Rank 0 saves, so on its own machine what
+	// another start saved is older; elsewhere it is if it was there before this
+	// process, because the ranks of an attempt start together.
+	return k.node != 0 && !c.Time.Before(k.began)
 }
 
 // Skipped is what the last Latest passed over, and why.

@@ -41,6 +41,7 @@ type Manifest struct {
 	Attempt int                `json:"attempt"`           // of the job
 	Restart int                `json:"restart,omitempty"` // by torchrun within the attempt
 	Job     string             `json:"job,omitempty"`     // id; empty outside of jobs
+	Start   string             `json:"start,omitempty"`   // train.EnvStart of rank 0
 	Time    time.Time          `json:"time"`
 	Folder  string             `json:"folder"` // beside the manifest
 	Files   []File             `json:"files"`

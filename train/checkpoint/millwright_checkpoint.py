@@ -18,7 +18,7 @@ One file without dependencies: copy it beside the training script.
 
 The launcher sets MILLWRIGHT_CHECKPOINT_URI (a folder, or its file: URI),
 MILLWRIGHT_CHECKPOINT_RESUME ("latest", "none" or a digest), MILLWRIGHT_ATTEMPT,
-MILLWRIGHT_JOB_ID and MILLWRIGHT_GRACE_SECONDS. Under torchrun every process
+MILLWRIGHT_RESUMES, MILLWRIGHT_START, MILLWRIGHT_JOB_ID and MILLWRIGHT_GRACE_SECONDS. Under torchrun every process
 calls the same functions: rank 0 writes and reports, the others go on, and there
 is no barrier. All of them resume from the same checkpoint, because none looks at
 those of the attempt that runs.
@@ -98,7 +98,11 @@ class Checkpoints:
         self.keep = keep
         self.resume = env.get("MILLWRIGHT_CHECKPOINT_RESUME") or "latest"
         self.job = env.get("MILLWRIGHT_JOB_ID", "")
-        self.attempt = _int(env.get("MILLWRIGHT_ATTEMPT"))
+        self.attempt = _int(env.get("MILLWRIGHT_ATTEMPT")) + _int(env.get("MILLWRIGHT_RESUMES"))
+        # Differs from start to start, where the attempt may be counted anew.
+        self.start = env.get("MILLWRIGHT_START", "")
+        self.node = _int(env.get("GROUP_RANK") or env.get("PET_NODE_RANK"))
+        self._began = time.time()
         # torchrun restarts workers by itself, within one attempt.
         self.restart = _int(env.get("TORCHELASTIC_RESTART_COUNT"))
         self.rank = _int(env.get("RANK"))
@@ -159,7 +163,7 @@ class Checkpoints:
 
     def _leave_with_rank0(self):
         marker = self._marker()
-        while marker is not None and not marker.exists():
+        while marker is not None and not _newer(marker, self._began):
             time.sleep(0.1)
         os._exit(143)
 
@@ -193,6 +197,8 @@ class Checkpoints:
             "folder": name,
             "files": files,
         }
+        if self.start:
+            manifest["start"] = self.start
         if metrics:
             manifest["metrics"] = _finite(metrics)
         text = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
@@ -254,9 +260,7 @@ class Checkpoints:
                 found = read_manifest(path)
                 if self.resume != "latest" and found.digest != self.resume:
                     continue
-                m = found.manifest
-                mine = self.job and m.get("job") == self.job
-                if mine and (m.get("attempt", 0), m.get("restart", 0)) >= (self.attempt, self.restart):
+                if self._running(found.manifest):
                     continue  # rank 0 may be faster than the others
                 verify(found)
                 self._from = path.name
@@ -268,6 +272,18 @@ class Checkpoints:
         if self.resume != "latest":
             raise Damaged("there is no intact checkpoint %s in %s" % (self.resume, self.root))
         return None
+
+    def _running(self, m):
+        """Whether a checkpoint is of the attempt that runs."""
+        if not self.job or m.get("job") != self.job or m.get("attempt", 0) < self.attempt:
+            return False
+        if not self.start or m.get("start", "") == self.start:
+            return m.get("attempt", 0) > self.attempt or m.get("restart", 0) >= self.restart
+        # Where a queue takes the machines back and gives others, the attempts may
+        # be counted from the same number again. Rank 0 saves, so on its own machine
+        # what another start saved is older; elsewhere it is if it was there before
+        # this process, because the ranks of an attempt start together.
+        return self.node != 0 and _seconds(m.get("time")) >= self._began
 
     # -- progress
 
@@ -485,6 +501,23 @@ def _finite(metrics):
 
 def _now():
     return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _seconds(text):
+    """A manifest's time as time.time() counts it; now when it has none."""
+    try:
+        day = datetime.datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")
+        return day.replace(tzinfo=datetime.timezone.utc).timestamp() + float("0" + text[19:].rstrip("Z"))
+    except (TypeError, ValueError):
+        return time.time()
+
+
+def _newer(path, since):
+    """Whether a file was touched since, give or take the clock of its disk."""
+    try:
+        return path.stat().st_mtime >= since - 1
+    except OSError:
+        return False
 
 
 def _int(text):

@@ -60,7 +60,7 @@ func (k *Keeper) Save(step int64, write func(dir string) error, opts *SaveOption
 		return fail(fmt.Errorf("nothing was written to its folder: %w", ErrInvalid))
 	}
 	c := &Checkpoint{Dir: filepath.Join(k.dir, name), Manifest: Manifest{
-		Format: format, Step: step, Attempt: k.attempt, Restart: k.restart, Job: k.job,
+		Format: format, Step: step, Attempt: k.attempt, Restart: k.restart, Job: k.job, Start: k.start,
 		Time: time.Now().UTC(), Folder: name, Files: files, Metrics: finite(opts.Metrics),
 	}}
 	if err := os.Rename(temp, c.Dir); err != nil {

@@ -47,7 +47,7 @@ func Job(s train.Spec, p *Params) *batchv1.Job {
 func jobSpec(s train.Spec, p *Params) batchv1.JobSpec {
 	nodes := int32(s.NodeCount()) //nolint:gosec // Validate bounds it.
 	mode, replace := batchv1.IndexedCompletion, batchv1.Failed
-	r := ranks{attempt: annotationField(noteFailures)}
+	r := ranks{attempt: annotationField(noteFailures), resumes: annotationField(NoteAttempt)}
 	if nodes > 1 {
 		r = ranks{
 			node: "$(" + nodeVariable + ")", field: annotationField(noteIndex), master: p.ID + "-0." + p.ID,

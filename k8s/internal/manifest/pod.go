@@ -70,6 +70,7 @@ type ranks struct {
 	field   string // of the downward API that NodeText's variable is read from
 	master  string
 	attempt string // field that holds the attempt
+	resumes string // field that holds what is to be added to it; "" for none
 }
 
 const (
@@ -194,6 +195,11 @@ func environment(s train.Spec, p *Params, r ranks) []corev1.EnvVar {
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		if name == train.EnvAttempt {
 			env = append(env, fieldEnv(name, r.attempt))
+			if r.resumes != "" {
+				env = append(env, fieldEnv(train.EnvResumes, r.resumes))
+			}
+			// What a queue evicts is started anew and counts from the same number.
+			env = append(env, fieldEnv(train.EnvStart, "metadata.uid"))
 			continue
 		}
 		value := set[name]
