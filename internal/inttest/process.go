@@ -16,13 +16,13 @@ import (
 // supervise runs "$@" and kills it, with the processes that it started itself,
 // when standard input ends, which happens also when the test process is killed.
 // The watcher has to read a copy of the input, as a shell gives background
-// commands none.
+// commands none, and to outlive a signal to the whole group.
 const supervise = `exec 3<&0
 setsid "$@" </dev/null 3<&- & server=$!
-{ read -r _ <&3; kill -s KILL -- -$server || kill -s KILL $server; } 2>/dev/null & watcher=$!
+{ trap "" HUP INT TERM; read -r _ <&3; kill -s KILL -- -$server || kill -s KILL $server; } 2>/dev/null & watcher=$!
 exec 3<&-
 wait $server; status=$?
-kill $watcher 2>/dev/null
+kill -s KILL $watcher 2>/dev/null
 exit $status`
 
 // process is a server that runs.
