@@ -266,6 +266,8 @@ var table = &archtest.Table{
 		}},
 
 		"monitor/drift":                 {},
+		"monitor/drift/multi":           {Own: []string{"monitor/drift", "monitor/drift/column", "monitor/drift/internal/matrix"}},
+		"monitor/drift/estimate":        {},
 		"monitor/drift/stream":          {Own: []string{"monitor/drift"}},
 		"monitor/drift/internal/matrix": {},
 		"monitor/drift/column":          {Own: []string{"monitor/drift", "monitor/drift/internal/matrix"}},

@@ -19,6 +19,22 @@ func ChiSquareTail(x float64, df int) float64 {
 	return upperGamma(float64(df)/2, x/2)
 }
 
+// GammaTail returns the probability that a variable of the gamma law with a
+// mean and a variance exceeds x: what stands in for a weighted sum of
+// chi-square variables, of which those two are known (Box 1954). It is 1 when x
+// is not above 0 or there is no variance, and NaN when one of them is.
+func GammaTail(x, mean, variance float64) float64 {
+	switch {
+	case x != x || mean != mean || variance != variance:
+		return math.NaN()
+	case !(variance > 0) || !(mean > 0) || x <= 0:
+		return 1
+	case math.IsInf(x, 1):
+		return 0
+	}
+	return upperGamma(mean*mean/variance, x*mean/variance)
+}
+
 // upperGamma is the regularised upper incomplete gamma function for x above 0.
 func upperGamma(a, x float64) float64 {
 	lg, _ := math.Lgamma(a)

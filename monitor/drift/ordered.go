@@ -108,15 +108,7 @@ func Energy(ref, cur []uint64, positions []float64, scale float64) (Result, erro
 		below += width * t * t
 	}
 	unit := math.Sqrt2 * math.Sqrt(span) / math.Sqrt(scale)
-	return distance(math.Sqrt(sum)*unit, math.Sqrt(mean)*unit, gammaTail(sum, mean, variance)), nil
-}
-
-// gammaTail is the tail of a gamma law of a mean and a variance.
-func gammaTail(x, mean, variance float64) float64 {
-	if !(variance > 0) || x <= 0 {
-		return 1
-	}
-	return upperGamma(mean*mean/variance, x*mean/variance)
+	return distance(math.Sqrt(sum)*unit, math.Sqrt(mean)*unit, GammaTail(sum, mean, variance)), nil
 }
 
 // checkAxis checks the positions of bins and returns the scale to use.

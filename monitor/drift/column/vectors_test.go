@@ -101,10 +101,12 @@ func TestSciPyDocVectors(t *testing.T) {
 var tests = map[string]func(ref, cur []float64) (drift.Result, error){
 	"KolmogorovSmirnov": column.KolmogorovSmirnov, "CramerVonMises": column.CramerVonMises, "MannWhitney": column.MannWhitney,
 	"AndersonDarling": func(ref, cur []float64) (drift.Result, error) { return column.AndersonDarling(drift.Midrank, ref, cur) },
-	"RightEnd":        func(ref, cur []float64) (drift.Result, error) { return column.AndersonDarling(drift.RightEnd, ref, cur) },
-	"Wasserstein":     func(ref, cur []float64) (drift.Result, error) { return column.Wasserstein(ref, cur, 1) },
-	"Energy":          func(ref, cur []float64) (drift.Result, error) { return column.Energy(ref, cur, 1) },
-	"Student":         column.Student, "Welch": column.Welch, "EppsSingleton": column.EppsSingleton,
+	"RightEnd": func(ref, cur []float64) (drift.Result, error) {
+		return column.AndersonDarling(drift.RightEnd, ref, cur)
+	},
+	"Wasserstein": func(ref, cur []float64) (drift.Result, error) { return column.Wasserstein(ref, cur, 1) },
+	"Energy":      func(ref, cur []float64) (drift.Result, error) { return column.Energy(ref, cur, 1) },
+	"Student":     column.Student, "Welch": column.Welch, "EppsSingleton": column.EppsSingleton,
 }
 
 // ordered are those that only know which value is higher.
