@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -100,6 +101,10 @@ type request struct {
 	outputs  [2]oip.Tensor
 	id       [1]string // The value of Millwright-Request-Id.
 
+	limiter *limiter  // What the request was admitted by, nil for nothing.
+	entered time.Time // When that was.
+	until   time.Time // How long the client waits, zero for unknown.
+
 	v      *deployed // The version that answers, counted in.
 	called bool      // The model was called.
 	rows   int64
@@ -150,7 +155,7 @@ func (s *Server) Do(ctx context.Context, c *Call) (*oip.InferResponse, error) {
 }
 
 // admit begins a request that was not decoded by this server.
-func (s *Server) admit(_ context.Context, c *Call) (*request, error) {
+func (s *Server) admit(ctx context.Context, c *Call) (*request, error) {
 	if _, err := s.lookup(c.Model, c.Version); err != nil {
 		return nil, err
 	}
@@ -161,16 +166,55 @@ func (s *Server) admit(_ context.Context, c *Call) (*request, error) {
 	if q.call.Start.IsZero() {
 		q.call.Start = time.Now()
 	}
-	if s.opts.Tenant != nil {
-		q.call.Tenant = s.opts.Tenant(&q.call)
-	}
 	s.identify(&q.call)
+	if err := s.enter(ctx, q); err != nil {
+		s.finish(q, nil, err)
+		*c = q.call
+		return nil, q.exchange.Err
+	}
 	return q, nil
+}
+
+// enter finds out the tenant and waits until the request is admitted.
+func (s *Server) enter(ctx context.Context, q *request) error {
+	c := &q.call
+	if s.opts.Tenant != nil {
+		c.Tenant = s.opts.Tenant(c)
+	}
+	if text := c.HeaderValue(s.opts.TimeoutHeader); text != "" {
+		d, err := time.ParseDuration(text)
+		if err != nil || d <= 0 {
+			return fmt.Errorf("the header %s is %.40q, want a duration such as 250ms: %w", s.opts.TimeoutHeader, text, ErrInvalid)
+		}
+		q.until = c.Start.Add(d)
+	}
+	m, err := s.model(s.table.Load(), c.Model)
+	if err != nil || m.limiter == nil {
+		return err
+	}
+	if !m.limiter.try() {
+		if !q.until.IsZero() {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadline(ctx, q.until)
+			defer cancel()
+		}
+		begin := time.Now()
+		err = m.limiter.enter(ctx, c)
+		q.split.queue = time.Since(begin)
+		if err != nil {
+			return err
+		}
+	}
+	q.limiter, q.entered = m.limiter, time.Now()
+	return nil
 }
 
 // leave ends a request, whatever became of it.
 func (s *Server) leave(q *request) {
 	q.deadline.end()
+	if q.limiter != nil {
+		q.limiter.leave(0, false)
+	}
 	if q.v != nil {
 		s.release(q.v)
 	}
@@ -202,8 +246,12 @@ func (s *Server) compute(ctx context.Context, q *request) (*oip.InferResponse, e
 	if q.stream != nil {
 		timeout = s.opts.StreamTimeout
 	}
-	if timeout > 0 {
-		q.deadline.set(ctx, time.Now().Add(timeout))
+	until, err := s.patience(q, timeout)
+	if err != nil {
+		return nil, err
+	}
+	if !until.IsZero() {
+		q.deadline.set(ctx, until)
 		ctx = &q.deadline
 	}
 	resp, err := s.handle(ctx, c)
@@ -220,6 +268,32 @@ func (s *Server) compute(ctx context.Context, q *request) (*oip.InferResponse, e
 	}
 	resp.ModelName, resp.ModelVersion, resp.ID = v.name, v.version, c.RequestID
 	return resp, nil
+}
+
+// patience returns when the time for a request is up: the server's timeout, what
+// the header said, and the parameter "timeout" of Triton's clients, whichever is
+// first.
+func (s *Server) patience(q *request, timeout time.Duration) (time.Time, error) {
+	until := q.until
+	now := time.Now()
+	if timeout > 0 && (until.IsZero() || now.Add(timeout).Before(until)) {
+		until = now.Add(timeout)
+	}
+	p, ok := q.call.Request.Parameters["timeout"]
+	if !ok {
+		return until, nil
+	}
+	us, ok := p.(int64)
+	if !ok || us < 0 {
+		return until, fmt.Errorf("the parameter \"timeout\" is %v, want a number of microseconds: %w", p, ErrInvalid)
+	}
+	// Triton takes 0 for none.
+	if us > 0 && us < math.MaxInt64/1000 {
+		if at := q.call.Start.Add(time.Duration(us) * time.Microsecond); until.IsZero() || at.Before(until) {
+			until = at
+		}
+	}
+	return until, nil
 }
 
 // handle runs the middleware around the model.
@@ -387,6 +461,11 @@ func (s *Server) finish(q *request, resp *oip.InferResponse, err error) {
 	x.Duration = time.Since(x.Start)
 	if q.v != nil {
 		q.v.count.request(x, max(q.rows, 1), &q.split)
+	}
+	// Before the answer is sent: a client that reads slowly holds no place.
+	if l := q.limiter; l != nil {
+		q.limiter = nil
+		l.leave(x.Start.Add(x.Duration).Sub(q.entered), err == nil && q.stream == nil)
 	}
 	if !c.Shadow {
 		for _, o := range *s.observers.Load() {

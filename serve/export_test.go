@@ -14,3 +14,8 @@ func (s *Server) Queued(name, version string) int64 {
 	}
 	return n
 }
+
+// Waiting returns how many requests wait to be admitted.
+func (s *Server) Waiting(name string) int64 {
+	return s.table.Load().models[name].limiter.waiting.Load()
+}

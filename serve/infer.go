@@ -64,8 +64,9 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, b *buffer, mode
 // data follows it.
 func (s *Server) transact(ctx context.Context, q *request, b *buffer, in text) (*oip.InferResponse, int, error) {
 	c := &q.call
-	if s.opts.Tenant != nil {
-		c.Tenant = s.opts.Tenant(c)
+	if err := s.enter(ctx, q); err != nil {
+		s.identify(c)
+		return nil, 0, err
 	}
 	begin := time.Now()
 	req, err := b.decoder.DecodeRequest(in.body, in.json, &s.limits)
@@ -136,7 +137,7 @@ func (s *Server) name(w http.ResponseWriter, q *request) {
 // fail answers a request that has failed.
 func (s *Server) fail(w http.ResponseWriter, q *request) {
 	x := &q.exchange
-	status := httperr.Status(x.Err)
+	status := statusOf(w.Header(), x.Err)
 	if status >= http.StatusInternalServerError {
 		s.opts.Logger.Error("serve: infer", "model", x.Model, "version", x.Version, "request", x.RequestID, "status", status, "error", x.Err)
 	}
@@ -190,13 +191,11 @@ func (s *Server) generate(w http.ResponseWriter, r *http.Request, model, version
 	}
 	q := &request{call: Call{Model: model, Version: version, Header: r.Header, Start: start}}
 	defer s.leave(q)
-	if s.opts.Tenant != nil {
-		q.call.Tenant = s.opts.Tenant(&q.call)
+	err = s.enter(r.Context(), q)
+	if err == nil {
+		q.call.Request, err = oip.DecodeGenerate(in.body, v.inputs.list, &s.limits)
 	}
-	req, err := oip.DecodeGenerate(in.body, v.inputs.list, &s.limits)
-	q.call.Request = req
 	s.identify(&q.call)
-	q.split.input = time.Since(start)
 	events := oip.NewEvents(w)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()

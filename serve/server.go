@@ -46,6 +46,14 @@ type Options struct {
 	// StreamTimeout is Timeout for requests whose answer is a stream.
 	// Default 10 min; -1 is off.
 	StreamTimeout time.Duration
+	// TimeoutHeader is the header in which a client says how long it waits
+	// for its answer, as a duration such as "250ms"; so does the request
+	// parameter "timeout", in microseconds. The shortest time holds.
+	// Default "Millwright-Timeout".
+	TimeoutHeader string
+	// Admission bounds how many requests of a model run at once and wait.
+	// Nil means its defaults.
+	Admission *Admission
 	// Router chooses the version for requests that name none, for models
 	// without a router of their own (Server.SetRouter). Default: the default
 	// version.
@@ -108,6 +116,11 @@ func New(opts *Options) *Server {
 	if o.StreamTimeout == 0 {
 		o.StreamTimeout = 10 * time.Minute
 	}
+	if o.TimeoutHeader == "" {
+		o.TimeoutHeader = "Millwright-Timeout"
+	}
+	admission := o.Admission.withDefaults()
+	o.Admission = &admission
 	if o.NewID == nil {
 		o.NewID = randomID
 	}

@@ -21,6 +21,7 @@ type served struct {
 	versions []*deployed
 	def      *deployed
 	router   Router
+	limiter  *limiter // Nil without admission.
 }
 
 // find returns the version with the name, nil when there is none.
@@ -89,8 +90,11 @@ func (s *Server) Deploy(ctx context.Context, d Deployment) error {
 		}
 		next := &served{def: v}
 		var out []*deployed
+		if m == nil && s.opts.Admission.Max > 0 {
+			next.limiter = newLimiter(*s.opts.Admission)
+		}
 		if m != nil {
-			next.router = m.router
+			next.router, next.limiter = m.router, m.limiter
 			if d.Beside && m.def.version != v.version {
 				next.def = m.def
 			}
@@ -105,6 +109,9 @@ func (s *Server) Deploy(ctx context.Context, d Deployment) error {
 		next.versions = append(next.versions, v)
 		slices.SortFunc(next.versions, func(a, b *deployed) int { return compareVersions(a.version, b.version) })
 		s.live[v] = struct{}{}
+		if next.limiter != nil {
+			next.limiter.reset(next.versions)
+		}
 		return next, out, nil
 	})
 	if err != nil {
