@@ -8,6 +8,8 @@ var (
 	ErrInvalid = errs.ErrInvalid
 	// ErrNotFound marks a window that never was or is no longer kept.
 	ErrNotFound = errs.ErrNotFound
+	// ErrConflict marks a state of another reference than the monitor's.
+	ErrConflict = errs.ErrConflict
 	// ErrClosed marks a call after Shutdown.
 	ErrClosed = errs.ErrClosed
 )

@@ -56,6 +56,7 @@ type window struct {
 	newest   time.Time              // When the block of the last row was begun.
 	misfits  SchemaCounts           // Of the whole time up to its end, as rejected.
 	rejected uint64
+	added    bool // It is in the history; history.mu guards it.
 	report   Report
 }
 

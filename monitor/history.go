@@ -130,6 +130,7 @@ func (m *Monitor) report(w *window) Report {
 		}
 	}
 	h.machine.decide(&r, p)
+	w.added = true
 	r.Key = key(&r, w.cur)
 	return r
 }

@@ -43,7 +43,8 @@ type LabelCounts struct {
 // labels joins labels to predictions and keeps the performance of each window
 // and version. Its mutex is taken for a block of rows or for one label.
 type labels struct {
-	ttl time.Duration
+	ttl  time.Duration
+	base time.Time // Ages are told by the monotonic clock from here on.
 
 	mu      sync.Mutex
 	pending pending
@@ -56,8 +57,12 @@ type labels struct {
 }
 
 func newLabels(limit int, ttl time.Duration) *labels {
-	return &labels{ttl: ttl, pending: newPending(limit)}
+	return &labels{ttl: ttl, base: time.Now(), pending: newPending(limit)}
 }
+
+// nanos is a time in Unix nanoseconds, as if nobody had set the clock since
+// the monitor was made: a jump makes no label late, and forgets none.
+func (l *labels) nanos(t time.Time) int64 { return l.base.UnixNano() + int64(t.Sub(l.base)) }
 
 // begin makes e the current epoch.
 func (l *labels) begin(e *epoch) {
@@ -90,7 +95,7 @@ func (l *labels) add(w *window, ids []ID, scores []float64, at time.Time) {
 		}
 	}
 	l.pending.touch(hashes)
-	e := entry{at: at.UnixNano(), window: uint32(w.number), epoch: uint16(w.epoch.number)}
+	e := entry{at: l.nanos(at), window: uint32(w.number), epoch: uint16(w.epoch.number)}
 	for i, id := range ids {
 		if score := scores[i]; id != (ID{}) && score-score == 0 {
 			e.id, e.score = id, score
@@ -149,7 +154,7 @@ func (l *labels) join(id ID, y float64, now time.Time) (LabelOutcome, bool) {
 	case e.labelled:
 		l.counts.Duplicate++
 		return Duplicate, true
-	case l.ttl > 0 && now.UnixNano()-e.at > int64(l.ttl):
+	case l.ttl > 0 && l.nanos(now)-e.at > int64(l.ttl):
 		l.counts.Late++
 		return Late, true
 	}

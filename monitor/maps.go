@@ -29,6 +29,13 @@ func (s *schema) counts() SchemaCounts {
 	return SchemaCounts{s.absent.Load(), s.mistyped.Load(), s.unknown.Load(), s.mismatched.Load()}
 }
 
+func (s *schema) set(c SchemaCounts) {
+	s.absent.Store(c.Absent)
+	s.mistyped.Store(c.Mistyped)
+	s.unknown.Store(c.Unknown)
+	s.mismatched.Store(c.Mismatched)
+}
+
 // MapEncoder turns maps from feature names to values, as decoded JSON has them,
 // into rows. Numbers, bools, strings, byte slices and json.Number are read as a
 // StructEncoder reads fields; nil is a missing value. What does not fit shows

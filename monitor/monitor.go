@@ -28,6 +28,7 @@ type Monitor struct {
 	epoch    atomic.Pointer[epoch]
 	left     atomic.Int64 // Rows that the open window has not leased out.
 	closed   atomic.Bool
+	saved    atomic.Bool // By Shutdown.
 	queue    chan *block
 	free     chan *block
 
@@ -37,11 +38,13 @@ type Monitor struct {
 	waiters                     atomic.Int32 // Callers that wait for room in the queue.
 	room                        *sync.Cond
 
-	foldMu  sync.Mutex // Guards the four below.
-	win     *window
-	closing []*window
-	last    *Report // Of the current epoch; what it points to never changes.
-	scratch []float64
+	foldMu    sync.Mutex // Guards the four below.
+	win       *window
+	closing   []*window
+	reporting *window // Taken out of closing, until its report is published.
+	last      *Report // Of the current epoch; what it points to never changes.
+	scratch   []float64
+	saving    sync.Mutex // Held by one Save at a time.
 
 	turn    chan struct{} // Holds one token while a window is being reported.
 	start   sync.Once
@@ -156,6 +159,7 @@ func (m *Monitor) reportUntil(last *window) {
 		}
 		w := m.closing[0]
 		m.closing = m.closing[1:]
+		m.reporting = w
 		m.foldMu.Unlock()
 		w.report = m.report(w)
 		m.publish(w)
@@ -172,6 +176,7 @@ func (m *Monitor) reportUntil(last *window) {
 func (m *Monitor) publish(w *window) {
 	m.foldMu.Lock()
 	defer m.foldMu.Unlock()
+	m.reporting = nil
 	if w.epoch == m.epoch.Load() {
 		m.last = &w.report
 	}
@@ -237,7 +242,8 @@ func (m *Monitor) Reset(ref *profile.Reference, version string) error {
 }
 
 // Shutdown stops the monitor: rows observed later are counted as dropped. The
-// rows of the open window make a last report. Labels still join, and Snapshot
+// rows of the open window make a last report or, with Options.Store, are saved
+// with it for the next process. Labels still join, and Snapshot
 // and Performance still answer. When ctx ends first it returns ctx's error,
 // and can be called again; calling it after success does nothing.
 func (m *Monitor) Shutdown(ctx context.Context) error {
@@ -245,8 +251,16 @@ func (m *Monitor) Shutdown(ctx context.Context) error {
 	if err := m.takeTurn(ctx); err != nil {
 		return fmt.Errorf("monitor: shutdown: OnReport has not returned: %w", err)
 	}
-	m.closeWindow()
+	if m.opts.Store == nil {
+		m.closeWindow()
+	}
 	m.reportUntil(nil)
+	if m.opts.Store != nil && !m.saved.Load() {
+		if err := m.Save(ctx); err != nil {
+			return fmt.Errorf("monitor: shutdown: %w", err)
+		}
+		m.saved.Store(true)
+	}
 	m.stop.Do(func() { close(m.quit) })
 	m.makeRoom()                         // Who waits for room finds the monitor closed.
 	m.start.Do(func() { close(m.done) }) // The goroutines were never needed.

@@ -44,6 +44,17 @@ type Options struct {
 	// with. Counting takes about twice the time for each. At most 4; default
 	// none.
 	SliceBy []string
+	// Store keeps the state across restarts; Restore takes it over. Shutdown
+	// then saves the open window instead of closing it. Default none: the
+	// monitor begins anew.
+	Store Store
+	// SaveEvery is how often the state is saved between the first row and
+	// Shutdown; what a killed process had observed since is lost. Default 1
+	// minute; -1 is in Shutdown only.
+	SaveEvery time.Duration
+	// OnError is told when a state could not be saved, from a goroutine of the
+	// monitor. The next turn tries again. Default none.
+	OnError func(error)
 	// OnReport receives the report of each window, in their order and never
 	// two at once, from the goroutine of Cut or Shutdown or one of the
 	// monitor's own. It may take its time, since Observe and Label do
@@ -108,6 +119,10 @@ func (o *Options) withDefaults() (Options, error) {
 	f.Check(r.LabelTTL >= 0 || r.LabelTTL == off, "LabelTTL is %s, want 0 or more, or -1 for no limit", r.LabelTTL)
 	f.Check(r.MaxPending >= off, "MaxPending is %d, want 0 or more, or -1 for none", r.MaxPending)
 	f.Check(r.MaxPending <= math.MaxInt32/2, "MaxPending is %d, want at most %d", r.MaxPending, math.MaxInt32/2)
+	f.Check(r.SaveEvery >= 0 || r.SaveEvery == off, "SaveEvery is %s, want 0 or more, or -1 for off", r.SaveEvery)
+	if r.SaveEvery == 0 {
+		r.SaveEvery = time.Minute
+	}
 	if r.LabelTTL == 0 {
 		r.LabelTTL = 30 * 24 * time.Hour
 	}

@@ -123,7 +123,7 @@ func (m *Monitor) refill(s *shard) (*block, *atomic.Uint64) {
 	if m.closed.Load() {
 		return nil, &m.dropped
 	}
-	if m.opts.WindowTime > 0 {
+	if m.opts.WindowTime > 0 || m.opts.Store != nil {
 		m.begin() // The first window begins with the first row.
 	}
 	// The epoch is read under s.mu: Reset publishes the new one before it

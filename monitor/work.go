@@ -19,6 +19,9 @@ func (m *Monitor) begin() {
 	m.start.Do(func() {
 		m.workers.Go(m.run)
 		m.workers.Go(m.reporter)
+		if m.opts.Store != nil && m.opts.SaveEvery > 0 {
+			m.workers.Go(m.saver)
+		}
 		go func() {
 			m.workers.Wait()
 			close(m.done)
