@@ -261,8 +261,11 @@ var table = &archtest.Table{
 		"serve/internal/cmath":    {},
 		"serve/internal/forest":   {},
 		"serve/internal/modeldoc": {},
+		"serve/internal/onnxpb":   {},
+		"serve/internal/treeop":   {Own: []string{"serve/internal/cmath", "serve/internal/forest", "serve/internal/onnxpb"}},
 		"serve/trees": {Own: []string{
 			"serve", "serve/oip", "internal/httperr", "serve/internal/cmath", "serve/internal/forest", "serve/internal/modeldoc",
+			"serve/internal/onnxpb", "serve/internal/treeop",
 		}},
 
 		"monitor/drift":                 {},

@@ -12,6 +12,9 @@
 //     objectives, the three ways of missing values, categorical splits).
 //   - CatBoost: JSON (symmetric and other trees, one-hot categories that are
 //     whole numbers).
+//   - ONNX: a graph that is one TreeEnsembleClassifier or -Regressor, which
+//     skl2onnx makes of scikit-learn's forests, boosted trees and trees. It
+//     answers what ONNX Runtime does, the classes included.
 //
 // Refused so far: linear leaves of LightGBM, statistics of categories (CTR), texts
 // and embeddings of CatBoost, vectors for leaves of XGBoost. What cannot be computed as the library does is refused at load with

@@ -9,27 +9,18 @@ type labels struct {
 }
 
 // tensor makes the tensor of the classes of the rows.
-func (l *labels) tensor(name string, answers []float64, width int) oip.Tensor {
-	rows := len(answers) / width
-	best := make([]int, rows)
-	for r := range best {
-		row := answers[r*width : (r+1)*width]
-		for i, v := range row {
-			if v > row[best[r]] {
-				best[r] = i
-			}
-		}
-	}
+func (l *labels) tensor(name string, best []int) oip.Tensor {
+	shape := []int64{int64(len(best))}
 	if l.strings != nil {
-		out := make([]string, rows)
+		out := make([]string, len(best))
 		for r, b := range best {
 			out[r] = l.strings[b]
 		}
-		return oip.NewStrings(name, []int64{int64(rows)}, out)
+		return oip.NewStrings(name, shape, out)
 	}
-	out := make([]int64, rows)
+	out := make([]int64, len(best))
 	for r, b := range best {
 		out[r] = l.ints[b]
 	}
-	return oip.NewINT64(name, []int64{int64(rows)}, out)
+	return oip.NewINT64(name, shape, out)
 }

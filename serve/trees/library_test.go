@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,6 +20,7 @@ import (
 type libraryCase struct {
 	Model          string
 	Features, Rows int
+	Labels         []any
 
 	rows  []float64
 	files fs.FS
@@ -108,6 +110,9 @@ func TestLibraries(t *testing.T) {
 // compare has a case answered in one call, and row by row, as sums and as answers.
 func compare(t *testing.T, c *libraryCase) {
 	for _, what := range []string{"margin", "predict"} {
+		if strings.HasSuffix(c.Model, ".onnx") && what == "margin" {
+			continue
+		}
 		m, err := trees.Load(c.files, &trees.Options{File: c.Model, Margin: what == "margin"})
 		require.NoError(t, err)
 		tolerance := 0.0

@@ -35,12 +35,14 @@ func parse(data []byte, o *Options) (*Model, error) {
 		return parseDocument(data, o)
 	case formatLightGBM:
 		return loadLightGBM(data, o)
+	case formatONNX:
+		return loadONNX(data, o)
 	case formatCBM:
 		return nil, fmt.Errorf("CatBoost's binary form; save_model(…, format=\"json\") writes the one that is read here: %w", errs.ErrUnsupported)
 	case formatXGBBinary:
 		return nil, fmt.Errorf("XGBoost's binary form from before version 2; load it there and save it as .json or .ubj: %w", errs.ErrUnsupported)
 	}
-	return nil, fmt.Errorf("no model of XGBoost (JSON, UBJSON), LightGBM (text) or CatBoost (JSON): %w", errs.ErrInvalid)
+	return nil, fmt.Errorf("no model of XGBoost (JSON, UBJSON), LightGBM (text), CatBoost (JSON) or ONNX: %w", errs.ErrInvalid)
 }
 
 type format uint8
@@ -49,6 +51,7 @@ const (
 	formatUnknown format = iota
 	formatDocument
 	formatLightGBM
+	formatONNX
 	formatCBM
 	formatXGBBinary
 )
@@ -60,6 +63,8 @@ func detect(data []byte) format {
 		return formatDocument
 	case bytes.HasPrefix(data, []byte("tree\n")), bytes.HasPrefix(data, []byte("tree\r\n")):
 		return formatLightGBM
+	case len(data) > 2 && data[0] == 0x08 && data[1] < 0x20: // A version of ONNX's format.
+		return formatONNX
 	case bytes.HasPrefix(data, []byte("CBM1")):
 		return formatCBM
 	case bytes.HasPrefix(data, []byte("binf")):

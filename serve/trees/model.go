@@ -28,6 +28,8 @@ var _ serve.Model = (*Model)(nil)
 type engine interface {
 	predict64(dst, rows []float64)
 	predict32(dst, rows []float32)
+	// classify is predict64 that also finds the classes, if best is not nil.
+	classify(dst []float64, best []int, rows []float64)
 	trees() int
 	size() int64
 	// native is the datatype that the library compares in.
@@ -103,29 +105,26 @@ func (m *Model) Infer(_ context.Context, req *oip.InferRequest, resp *oip.InferR
 	if rows < 0 || rows*m.features != in.Len() {
 		return fmt.Errorf("trees: infer: the input %q has %d numbers, which are no rows of %d: %w", in.Name, in.Len(), m.features, ErrInvalid)
 	}
-	return m.infer(in, rows, resp)
+	m.infer(in, rows, resp)
+	return nil
 }
 
-func (m *Model) infer(in *oip.Tensor, rows int, resp *oip.InferResponse) error {
+func (m *Model) infer(in *oip.Tensor, rows int, resp *oip.InferResponse) {
 	meta := &m.signature.Outputs[len(m.signature.Outputs)-1]
 	shape := []int64{int64(rows), int64(m.width)}
-	wide, err := m.answer(in, rows)
-	if err != nil {
-		return err
-	}
+	wide, best := m.answer(in, rows)
 	if m.labels != nil {
-		resp.Outputs = append(resp.Outputs, m.labels.tensor(m.signature.Outputs[0].Name, wide, m.width))
+		resp.Outputs = append(resp.Outputs, m.labels.tensor(m.signature.Outputs[0].Name, best))
 	}
 	if meta.Datatype == oip.FP64 {
 		resp.Outputs = append(resp.Outputs, oip.NewFP64(meta.Name, shape, wide))
-		return nil
+		return
 	}
 	narrow := make([]float32, len(wide))
 	for i, v := range wide {
 		narrow[i] = float32(v)
 	}
 	resp.Outputs = append(resp.Outputs, oip.NewFP32(meta.Name, shape, narrow))
-	return nil
 }
 
 // Close does nothing: the memory goes with the last reference.

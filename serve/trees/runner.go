@@ -14,8 +14,9 @@ const chunk = 64
 type runner[T float32 | float64] struct {
 	forest *forest.Forest[T]
 	width  int
-	finish finish[T] // nil: the sums are the answer
-	sums   sync.Pool // of *[]T
+	finish finish[T]          // nil: the sums are the answer
+	label  func(sums []T) int // nil: there are no classes to choose from
+	sums   sync.Pool          // of *[]T
 	input  oip.Datatype
 }
 
@@ -47,8 +48,10 @@ func (r *runner[T]) native() oip.Datatype {
 	return r.answers()
 }
 
-func (r *runner[T]) predict64(dst, rows []float64) { predict(r, dst, rows) }
-func (r *runner[T]) predict32(dst, rows []float32) { predict(r, dst, rows) }
+func (r *runner[T]) predict64(dst, rows []float64) { predict(r, dst, nil, rows) }
+func (r *runner[T]) predict32(dst, rows []float32) { predict(r, dst, nil, rows) }
+
+func (r *runner[T]) classify(dst []float64, best []int, rows []float64) { predict(r, dst, best, rows) }
 
 // narrow says that the rows are compared in float32 although the sums are not.
 func (m *Model) narrow() *Model {
@@ -59,8 +62,9 @@ func (m *Model) narrow() *Model {
 	return m
 }
 
-// predict sums a chunk of rows, finishes it and goes on to the next.
-func predict[T, S float32 | float64](r *runner[T], dst, rows []S) {
+// predict sums a chunk of rows, finishes it and goes on to the next. best, unless
+// it is nil, gets the classes.
+func predict[T, S float32 | float64](r *runner[T], dst []S, best []int, rows []S) {
 	features, outputs := r.forest.Features(), r.forest.Outputs()
 	n := len(dst) / r.width
 	if features > 0 {
@@ -77,6 +81,9 @@ func predict[T, S float32 | float64](r *runner[T], dst, rows []S) {
 		forest.Sum(r.forest, sums, rows[from*features:])
 		for i := range k {
 			row := sums[i*outputs : (i+1)*outputs]
+			if best != nil {
+				best[from+i] = r.label(row)
+			}
 			if r.finish != nil {
 				r.finish(row, row)
 			}
@@ -88,9 +95,10 @@ func predict[T, S float32 | float64](r *runner[T], dst, rows []S) {
 	r.sums.Put(memory)
 }
 
-// answer computes a request's rows in float64, which holds what either type has.
-func (m *Model) answer(in *oip.Tensor, rows int) ([]float64, error) {
-	out := make([]float64, rows*m.width)
+// answer computes a request's rows in float64, which holds what either type has,
+// and their classes where the model has some.
+func (m *Model) answer(in *oip.Tensor, rows int) (out []float64, best []int) {
+	out = make([]float64, rows*m.width)
 	wide := in.FP64()
 	if narrow := in.FP32(); narrow != nil {
 		wide = make([]float64, len(narrow))
@@ -98,6 +106,9 @@ func (m *Model) answer(in *oip.Tensor, rows int) ([]float64, error) {
 			wide[i] = float64(v)
 		}
 	}
-	m.engine.predict64(out, wide)
-	return out, nil
+	if m.labels != nil {
+		best = make([]int, rows)
+	}
+	m.engine.classify(out, best, wide)
+	return out, best
 }

@@ -88,6 +88,9 @@ def xgboost_models():
         predict = lambda margin: b.predict(q, output_margin=margin, iteration_range=limit, strict_shape=False)
         save("xgboost", name, lambda folder: b.save_model(os.path.join(folder, "model." + ext)), rows, predict(True), predict(False), **more)
 
+    x, y, rows = data("iris")
+    case("seed", {"objective": "binary:logistic", "max_depth": 2}, x, y // 2, rows, rounds=1)
+    case("seed_ubj", {"objective": "multi:softprob", "num_class": 3, "max_depth": 2}, x, y, rows, rounds=1, ext="ubj")
     x, y, rows = data("breast_cancer")
     case("logistic", {"objective": "binary:logistic"}, x, y, rows)
     case("logistic_ubj", {"objective": "binary:logistic", "base_score": 0.3}, x, y, rows, ext="ubj")
@@ -133,6 +136,8 @@ def lightgbm_models():
              b.predict(rows, raw_score=True, num_iteration=None), b.predict(rows, num_iteration=None),
              rounds=b.best_iteration if stop else 0)
 
+    x, y, rows = data("iris")
+    case("seed", {"objective": "binary", "num_leaves": 3}, x, y // 2, rows, rounds=1)
     x, y, rows = data("breast_cancer")
     case("binary", {"objective": "binary"}, x, y, rows)
     case("sigmoid", {"objective": "binary", "sigmoid": 0.7, "is_unbalance": True}, x, y, rows)
@@ -173,6 +178,9 @@ def catboost_models():
         last = lambda a: a[:, 1] if answer == "Probability" and a.ndim == 2 and a.shape[1] == 2 else a
         save("catboost", name, lambda folder: b.save_model(os.path.join(folder, "model.json"), format="json", pool=q if cats else None), rows, f("RawFormulaVal"), last(f(answer)))
 
+    x, y, rows = data("iris")
+    case("seed", {"loss_function": "Logloss", "depth": 2, "border_count": 4}, x, y // 2, rows, rounds=1)
+    case("seed_nested", {"loss_function": "Logloss", "depth": 2, "border_count": 4, "grow_policy": "Depthwise"}, x, y // 2, rows, rounds=1)
     x, y, rows = data("breast_cancer")
     case("logloss", {"loss_function": "Logloss"}, x, y, rows)
     case("cross_entropy", {"loss_function": "CrossEntropy", "nan_mode": "Max"}, x, y, rows)
@@ -193,6 +201,51 @@ def catboost_models():
     cats = [i for i, k in enumerate(kinds) if k == "c"]
     whole = lambda a: np.where(np.isnan(a), -1, a)
     case("onehot", {"loss_function": "MultiClass", "one_hot_max_size": 255}, whole(x), y, whole(rows), cats=cats, rounds=ROUNDS // 3)
+
+
+def onnx_models():
+    import onnxruntime as ort
+    from skl2onnx import to_onnx
+    from sklearn import ensemble, tree
+
+    def case(name, model, x, y, rows, **options):
+        kind = np.float32
+        model.fit(x, y)
+        options.setdefault("zipmap", False)
+        classifier = hasattr(model, "predict_proba")
+        file = to_onnx(model, x[:1].astype(kind), options={id(model): options} if classifier else None, target_opset={"": 17, "ai.onnx.ml": 3})
+        settings = ort.SessionOptions()
+        settings.intra_op_num_threads = 1
+        session = ort.InferenceSession(file.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+        # The runtime adds in another order for many rows at once.
+        answers = [session.run(None, {session.get_inputs()[0].name: r[None].astype(kind)}) for r in rows]
+        scores = np.concatenate([a[-1] for a in answers])
+        more = {}
+        if classifier:
+            more["labels"] = [l if isinstance(l, str) else int(l) for a in answers for l in a[0]]
+
+        def write(folder):
+            with open(os.path.join(folder, "model.onnx"), "wb") as f:
+                f.write(file.SerializeToString())
+
+        save("onnx", name, write, rows, None, scores, **more)
+
+    n = 40 if BIG else 5
+    x, y, rows = data("iris", missing=0)
+    case("seed", tree.DecisionTreeClassifier(max_depth=2, random_state=1), x, y, rows)
+    x, y, rows = data("breast_cancer", missing=0)
+    case("forest_binary", ensemble.RandomForestClassifier(n, max_depth=6, random_state=1), x, y, rows)
+    case("boosting_binary", ensemble.GradientBoostingClassifier(n_estimators=n, max_depth=3, random_state=1), x, y, rows)
+    case("tree_names", tree.DecisionTreeClassifier(max_depth=5, random_state=1), x, np.array(["malignant", "benign"])[y], rows)
+    x, y, rows = data("wine", missing=0)
+    case("forest", ensemble.RandomForestClassifier(n, max_depth=5, random_state=1), x, y, rows)
+    case("boosting", ensemble.GradientBoostingClassifier(n_estimators=n, max_depth=3, random_state=1), x, y, rows)
+    case("extra", ensemble.ExtraTreesClassifier(n, max_depth=5, random_state=1), x, y, rows)
+    x, y, rows = data("diabetes", missing=0)
+    case("forest_regressor", ensemble.RandomForestRegressor(n, max_depth=6, random_state=1), x, y, rows)
+    case("boosting_regressor", ensemble.GradientBoostingRegressor(n_estimators=n, max_depth=3, random_state=1), x, y, rows)
+    x, y = datasets.load_linnerud(return_X_y=True)
+    case("targets", ensemble.RandomForestRegressor(n, max_depth=4, random_state=1), x, y, np.repeat(x, 3, axis=0))
 
 
 def pack(part):
