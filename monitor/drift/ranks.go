@@ -78,8 +78,9 @@ func AndersonDarling(ref, cur []uint64) (Result, error) {
 // (Scholz and Stephens 1987), from the counts of the same ordered bins. Score
 // is the statistic less its mean k-1, divided by its standard deviation, so
 // NoiseFloor is 0 and a score below it is no change. Effect is the square root
-// of the statistic over the rows, which for two samples is a root mean square
-// of F-G weighted towards the tails.
+// of the statistic over k (of more than two samples, half of N less the sum of
+// the squares of their rows over N): a root mean square of F-G weighted towards
+// the tails.
 //
 // Law: the standardised statistic has the tail of the standardised limit law,
 // from which Scholz and Stephens took their table. (SciPy interpolates that
@@ -104,11 +105,12 @@ func AndersonDarlingK(ties Ties, samples ...[]uint64) (Result, error) {
 }
 
 func andersonDarling(ties Ties, samples [][]uint64) (Result, error) {
-	var all, inverse float64
+	var all, inverse, squares float64
 	bins := 0
 	for _, s := range samples {
 		rows := rowsOf(s)
 		all += rows
+		squares += rows * rows
 		inverse += 1 / rows
 	}
 	for i := range samples[0] {
@@ -152,7 +154,7 @@ func andersonDarling(ties Ties, samples [][]uint64) (Result, error) {
 	deviation := math.Sqrt(andersonVariance(all, inverse, df+1))
 	score := (sum - df) / deviation
 	limit := math.Sqrt(2 * df * (math.Pi*math.Pi/3 - 3))
-	return Result{Score: score, PValue: AndersonDarlingTail(df+score*limit, len(samples)), Effect: math.Sqrt(sum / all)}, nil
+	return Result{Score: score, PValue: AndersonDarlingTail(df+score*limit, len(samples)), Effect: math.Sqrt(2 * sum / (all - squares/all))}, nil
 }
 
 // andersonVariance is equation 4 of Scholz and Stephens; inverse is the sum of

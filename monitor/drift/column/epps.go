@@ -15,6 +15,9 @@ import (
 // samples below 25 values (Goerg and Kaiser 2009), NoiseFloor its degrees of
 // freedom, Effect sqrt(Score/k).
 //
+// Law: chi-square. On samples of unequal size it is loud: of 400 and 150 values
+// that had not changed, 8 % were below 0.05.
+//
 // It returns ErrInvalid with fewer than five values in a column. When the
 // middle half of all values is one value there is no scale: then the score is 0
 // and the p-value 1.
