@@ -96,7 +96,7 @@ func ask(ctx context.Context, s *serve.Server, user string) (*oip.InferResponse,
 func traffic(ctx context.Context, s *serve.Server, requests int) {
 	for i := range requests {
 		_, _, _ = ask(ctx, s, fmt.Sprintf("user-%d", i%997))
-		time.Sleep(10 * time.Millisecond)
+		pass(10 * time.Millisecond)
 	}
 }
 
@@ -128,3 +128,6 @@ func newRollout(t testing.TB, e rollout.Experiment, opts *rollout.Options) *roll
 	require.NoError(t, err)
 	return r
 }
+
+// pass lets synthetic time pass.
+func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // In a bubble of testing/synctest.

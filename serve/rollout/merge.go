@@ -148,7 +148,7 @@ func (r *Rollout) call(ctx context.Context, e Event, most time.Duration) (err er
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("Record panicked: %v", p)
+			err = fmt.Errorf("the function Record panicked: %v", p)
 		}
 	}()
 	return r.opts.Record(ctx, e)

@@ -175,7 +175,8 @@ func (r *Rollout) Observe(x *serve.Exchange) {
 		return
 	}
 	for i := range r.arms {
-		if r.arms[i].variant != x.Variant {
+		// Without a version the request was turned away before it got to one.
+		if a := &r.arms[i]; a.variant != x.Variant || a.version != x.Version {
 			continue
 		}
 		r.tallies.observe(i, x)

@@ -154,7 +154,7 @@ func TestLabels(t *testing.T) {
 				require.False(t, r.Label("right", c.RequestID, right), "a second label of one request")
 				require.False(t, r.Label("wrong", c.RequestID, right))
 			}
-			time.Sleep(10 * time.Millisecond)
+			pass(10 * time.Millisecond)
 		}
 		require.NoError(t, q.over())
 		st := r.Status().Challengers[0]
@@ -184,7 +184,7 @@ func TestRamp(t *testing.T) {
 			moved[user] = moved[user] || version == "2"
 			_, _, err := ask(t.Context(), s, user)
 			require.NoError(t, err)
-			time.Sleep(10 * time.Millisecond)
+			pass(10 * time.Millisecond)
 		}
 		require.NoError(t, q.over())
 		require.Equal(t, []float64{0.1, 0.5, 1, 1}, shares)

@@ -94,7 +94,7 @@ func TestRouteDoesNotAllocate(t *testing.T) {
 	c := serve.Call{Model: "m", Header: http.Header{"X-User": {"1f0a77c6-5c1e-4b0e"}}}
 	ctx := t.Context()
 	require.Zero(t, testing.AllocsPerRun(100, func() { r.Route(ctx, &c) }))
-	x := serve.Exchange{Model: "m", Variant: "e/2"}
+	x := serve.Exchange{Model: "m", Version: "2", Variant: "e/2"}
 	require.Zero(t, testing.AllocsPerRun(100, func() { r.Observe(&x) }))
 }
 
@@ -136,7 +136,7 @@ func BenchmarkRoute(b *testing.B) {
 
 func BenchmarkObserve(b *testing.B) {
 	r := routed(b)
-	x := serve.Exchange{Model: "m", Variant: "e/2", Duration: 1234567}
+	x := serve.Exchange{Model: "m", Version: "2", Variant: "e/2", Duration: 1234567}
 	b.ReportAllocs()
 	for b.Loop() {
 		r.Observe(&x)

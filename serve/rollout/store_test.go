@@ -229,7 +229,7 @@ func TestOutage(t *testing.T) {
 		synctest.Wait()
 		require.Empty(t, r.Version("user-1"), "before the first state nobody gets a challenger")
 		store.down.Store(false)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		require.NotEmpty(t, r.Version("user-1"))
 
 		store.down.Store(true)
@@ -239,7 +239,7 @@ func TestOutage(t *testing.T) {
 		require.Empty(t, r.Version("user-1"))
 
 		store.down.Store(false)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		require.NotEmpty(t, r.Version("user-1"))
 		st := r.Status()
 		require.InDelta(t, 1000, st.Requests+st.Challengers[0].Requests, 100)
