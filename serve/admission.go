@@ -109,7 +109,7 @@ type ticket struct {
 
 func newLimiter(o Admission) *limiter {
 	l := &limiter{o: o, lines: make(map[string]*line)}
-	l.limit.Store(int64(max(o.Min, min(o.Max, 100))))
+	l.limit.Store(int64(max(o.Min, min(o.Max, 2*o.Min))))
 	return l
 }
 
@@ -354,7 +354,7 @@ func (l *limiter) adapt() {
 	next := 0.7*limit + 0.3*(limit*max(0.5, min(1, 2*l.base/mean))+math.Sqrt(limit))
 	if mean < 1.2*l.base {
 		// Far from full: a model that waits for others can take many.
-		next = 1.25 * limit
+		next = 1.5 * limit
 	}
 	if next > limit && float64(most) < limit/2 {
 		return // The limit was not felt: nothing is known above it.

@@ -37,6 +37,10 @@ type batcher struct {
 	// is set for the first of the queue, and looks again when it fires.
 	sweeper *time.Timer
 	armed   int64 // What it is set for, 0 for not.
+
+	// waiters are pooled for their channels, for each batcher: a channel
+	// belongs to the bubble of the test that it was made in.
+	waiters sync.Pool
 }
 
 // waiter is a request in a batcher.
@@ -80,9 +84,6 @@ func (b *batch) leave() {
 		b.cancel()
 	}
 }
-
-// waiters are pooled for their channels.
-var waiters = sync.Pool{New: func() any { return &waiter{wake: make(chan wake, 1)} }}
 
 // do answers the request, alone or with others.
 func (b *batcher) do(ctx context.Context, q *request, req *oip.InferRequest, resp *oip.InferResponse) error {
@@ -159,7 +160,10 @@ func (b *batcher) one(ctx context.Context, q *request, req *oip.InferRequest, re
 		b.mu.Unlock()
 		return fmt.Errorf("%d requests wait for the model already: %w", b.o.MaxQueue, ErrUnavailable)
 	}
-	w := waiters.Get().(*waiter)
+	w, _ := b.waiters.Get().(*waiter)
+	if w == nil {
+		w = &waiter{wake: make(chan wake, 1)}
+	}
 	*w = waiter{share: m, ctx: ctx, req: req, resp: resp, deadline: deadlineOf(ctx), since: since, wake: w.wake}
 	if b.leaders < b.o.Executions && b.gatherer == nil {
 		b.leaders++
@@ -174,7 +178,7 @@ func (b *batcher) one(ctx context.Context, q *request, req *oip.InferRequest, re
 	q.split.queue += w.queue
 	q.split.infer += w.infer
 	*w = waiter{wake: w.wake}
-	waiters.Put(w)
+	b.waiters.Put(w)
 	return err
 }
 
