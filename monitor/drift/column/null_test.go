@@ -56,7 +56,7 @@ func TestNullCalibration(t *testing.T) {
 			case name == "EppsSingleton":
 				low, high = 0.025, 0.09 // The paper's law; loud on samples of unequal size.
 			case name == "KolmogorovSmirnov" && c.n*c.m > 10_000:
-				low = 0.02 // Kolmogorov's law is silent on few rows.
+				low = 0.01 // Kolmogorov's law is silent on few rows and on ties.
 			case c.n < 20:
 				low = 0.015 // Exact laws have steps, and tests of means few degrees.
 			case c.round:
@@ -64,7 +64,7 @@ func TestNullCalibration(t *testing.T) {
 			}
 			require.Greater(t, alarms[name], low, "%s, %s", name, c.name)
 			require.Less(t, alarms[name], high, "%s, %s", name, c.name)
-			if !ordered[name] && c.n > 20 {
+			if !ordered[name] && name != "EppsSingleton" && c.n > 20 {
 				require.InEpsilon(t, floors[name], scores[name], 0.1, "%s, %s", name, c.name)
 			}
 		}

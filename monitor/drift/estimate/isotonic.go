@@ -128,8 +128,9 @@ const splits = 3
 
 // NeedsCalibration says whether an isotonic calibrator lowers the ECE of the
 // model's own probabilities, on rows that it was not fitted to: in the mean of
-// three parts, each with a calibrator of the other two, as NannyML does. Rows
-// are dealt out in turn, so their order should mean nothing.
+// three parts, each with a calibrator of the other two. (NannyML asks the same
+// of ten random tenths.) Rows are dealt out in turn, so their order should mean
+// nothing.
 func NeedsCalibration(probabilities []float64, positive []bool, bins int) (bool, error) {
 	if len(probabilities) < 2*splits {
 		return false, fmt.Errorf("estimate: needs calibration: %d rows, want %d: %w", len(probabilities), 2*splits, ErrInvalid)
