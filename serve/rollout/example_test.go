@@ -54,10 +54,7 @@ func Example() {
 		Challengers: []rollout.Challenger{{Version: "2", Share: 0.5}},
 		Key:         rollout.Header("X-User"),
 		Ramp:        []rollout.Step{{Share: 0.1}, {Share: 1}},
-		Guards: []rollout.Guard{
-			{Metric: rollout.Errors, Margin: 0.01},
-			{Metric: rollout.Latency, Quantile: 0.95, Margin: 0.5},
-		},
+		Guards:      []rollout.Guard{{Metric: rollout.Errors, Margin: 0.01}},
 	}, &rollout.Options{
 		Interval: 10 * time.Millisecond,
 		OnEvent: func(e rollout.Event) {

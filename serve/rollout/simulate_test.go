@@ -13,9 +13,9 @@ import (
 	"github.com/millwright-ml/millwright/serve/rollout"
 )
 
-// runs is how often each row of TestFigures is simulated: 1,000 for the figures
-// in the documentation.
-var runs = flag.Int("runs", 40, "simulated experiments a row")
+// runs is how often each row of TestFigures is simulated: 600 for the figures in
+// the documentation.
+var runs = flag.Int("runs", 12, "simulated experiments a row")
 
 type draw = func(r *rand.Rand, step int) rollout.Request
 
