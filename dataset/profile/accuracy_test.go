@@ -77,6 +77,48 @@ func TestQuantileRankError(t *testing.T) {
 	}
 }
 
+// A column that knows how many numbers will come samples them, and is still
+// within the error that it promises, on streams that a sampler could fall into
+// step with too.
+func TestExpectedNumbersAreSampledWithinTheError(t *testing.T) {
+	t.Parallel()
+	const n = 1 << 19
+	streams := map[string]func(i int) float64{
+		"ascending":       func(i int) float64 { return float64(i) },
+		"descending":      func(i int) float64 { return float64(-i) },
+		"alternating":     func(i int) float64 { return float64(i * (1 - 2*(i&1))) },
+		"every eighth":    func(i int) float64 { return float64(i%8*n + i) },
+		"bit reversed":    func(i int) float64 { return float64(i * 7919 % n) },
+		"blocks of 1,024": func(i int) float64 { return float64(i%1024*512 + i/1024) },
+	}
+	r := rand.New(rand.NewPCG(8, 9))
+	normal, skewed := make([]float64, n), make([]float64, n)
+	for i := range normal {
+		normal[i], skewed[i] = r.NormFloat64(), math.Exp(3*r.NormFloat64())
+	}
+	streams["normal"] = func(i int) float64 { return normal[i] }
+	streams["skewed"] = func(i int) float64 { return skewed[i] }
+	for name, at := range streams {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			vs := make([]float64, n)
+			for i := range vs {
+				vs[i] = at(i)
+			}
+			var c profile.Column
+			c.Expect(n)
+			c.AddFloats(vs)
+			slices.Sort(vs)
+			worst := rankError(&c, vs)
+			t.Logf("rank error: %.5f", worst)
+			require.Less(t, worst, 0.004)
+			require.Equal(t, vs[0], c.Quantile(0))
+			require.Equal(t, vs[n-1], c.Quantile(1))
+			require.EqualValues(t, n, c.Rows())
+		})
+	}
+}
+
 func TestDistinctError(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 64, 65, 100, 1000, 5000, 10_000, 20_000, 100_000} {

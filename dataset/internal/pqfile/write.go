@@ -134,6 +134,9 @@ func (w *Writer) Write(rec arrow.RecordBatch, spaces []*Space, look Look) error 
 			return fmt.Errorf("%d columns for a schema of %d", rec.NumCols(), len(w.leaves))
 		}
 		g := groupMeta{rows: rec.NumRows()}
+		// About what most rows take in a file: memory that is not written to costs
+		// little, moving a file that grows costs more.
+		w.space.file = slices.Grow(w.space.file, int(ArrowBytes(rec)/4*3))
 		columns, err := w.columns(rec, spaces, look)
 		if err != nil {
 			return err

@@ -189,8 +189,9 @@ func invalidUTF8(a *array.String) int {
 	if a.Len() == 0 {
 		return -1
 	}
-	if a.NullN() == 0 && utf8.Valid(a.ValueBytes()) {
-		// Valid as a whole: only a border inside a character can still be wrong.
+	if utf8.Valid(a.ValueBytes()) {
+		// Valid as a whole, what nulls hide included: only a border inside a character
+		// can still be wrong.
 		data, base := a.ValueBytes(), a.ValueOffset(0)
 		cut := false
 		for i := 1; i < a.Len() && !cut; i++ {
