@@ -2,14 +2,19 @@ package monitor
 
 import (
 	"math"
+	"slices"
 
 	"github.com/millwright-ml/millwright/dataset/profile"
 )
 
-// Bounds of what is remembered of calm windows for the design effect.
+// Bounds of what is remembered of windows for the design effect.
 const (
-	keptCalm = 64
-	minCalm  = 8
+	keptRecent = 128
+	// lag is how many windows two of them are apart whose difference counts:
+	// levels that fade over a few windows are variance, and not what neighbours
+	// have in common.
+	lag      = 8
+	minPairs = 8
 )
 
 // design estimates the design effect of each feature: how many times larger
@@ -18,32 +23,33 @@ const (
 // test that took them for independent would alarm on the first of them.
 //
 // A window counts by how far its means lie from those of its reference, so that
-// a rhythm that the reference knows is no variance. Windows that show a drift
-// are left out, as they would hide it.
+// a rhythm that the reference knows is no variance. The estimate is the median
+// of squared differences of windows that are lag apart: a drift that lasts is
+// in few of the differences, and so does not hide itself.
 type design struct {
-	calm []calmWindow // A ring.
-	next int
+	recent []recentWindow // A ring.
+	next   int
 }
 
-// calmWindow holds, for each feature and the score behind them, the weight and
-// the differences.
-type calmWindow [][]float64
+// recentWindow holds, for each feature and the score behind them, the weight
+// and the differences.
+type recentWindow [][]float64
 
-// observe remembers a calm window.
+// observe remembers a window.
 func (d *design) observe(ref, cur *profile.Reference) {
-	w := make(calmWindow, 0, len(ref.Features)+1)
+	w := make(recentWindow, 0, len(ref.Features)+1)
 	for i, f := range ref.Features {
 		w = append(w, differences(f.Bins, cur.Features[i].Bins))
 	}
 	if ref.Score != nil {
 		w = append(w, differences(ref.Score, cur.Score))
 	}
-	if len(d.calm) < keptCalm {
-		d.calm = append(d.calm, w)
+	if len(d.recent) < keptRecent {
+		d.recent = append(d.recent, w)
 		return
 	}
-	d.calm[d.next] = w
-	d.next = (d.next + 1) % keptCalm
+	d.recent[d.next] = w
+	d.next = (d.next + 1) % keptRecent
 }
 
 // differences is the number of values of a window, and of the mean or of each
@@ -70,51 +76,54 @@ func differences(ref, cur *profile.Bins) []float64 {
 	return out
 }
 
+// at returns what the nth oldest window says of a feature, nil for nothing.
+func (d *design) at(n, feature int) []float64 {
+	w := d.recent[(d.next+n)%len(d.recent)]
+	if feature >= len(w) || len(w[feature]) < 2 {
+		return nil
+	}
+	return w[feature]
+}
+
 // effect is the estimate for a feature, 1 while too few windows are known.
 func (d *design) effect(feature int, alpha float64) float64 {
-	windows, weight := 0.0, 0.0
-	var mean []float64
-	for _, w := range d.calm {
-		if feature >= len(w) || len(w[feature]) == 0 {
-			continue
-		}
-		f := w[feature]
-		windows++
-		weight += f[0]
-		if mean == nil {
-			mean = make([]float64, len(f)-1)
-		}
-		for i, v := range f[1:] {
-			mean[i] += f[0] * v
-		}
-	}
-	if windows < minCalm {
-		return 1
-	}
-	for i := range mean {
-		mean[i] /= weight
-	}
-	sum, cells := 0.0, 0.0
-	for i := range mean {
-		square := 0.0
-		for _, w := range d.calm {
-			if feature < len(w) && len(w[feature]) > 0 {
-				f := w[feature]
-				square += f[0] * (f[i+1] - mean[i]) * (f[i+1] - mean[i])
+	// The median of the square of a normal variable, and how many squares one
+	// of a median is worth.
+	const median, efficiency = 0.454936, 0.37
+	var squares [keptRecent]float64
+	sum, cells, pairs := 0.0, 0.0, 0
+	for cell := 1; ; cell++ {
+		n, width := 0, 0
+		for i := lag; i < len(d.recent); i++ {
+			new, old := d.at(i, feature), d.at(i-lag, feature)
+			if new == nil || old == nil || len(new) != len(old) {
+				continue
+			}
+			if width = len(new); cell < width {
+				gap := new[cell] - old[cell]
+				squares[n] = gap * gap / (1/new[0] + 1/old[0])
+				n++
 			}
 		}
-		if square > 0 {
+		if cell >= width {
+			break
+		}
+		pairs = n
+		slices.Sort(squares[:n])
+		if m := (squares[(n-1)/2] + squares[n/2]) / 2; m > 0 {
+			sum += m / median
 			cells++
 		}
-		sum += square
+	}
+	if pairs < minPairs {
+		return 1
 	}
 	// The squares of the shares of B categories have B-1 degrees of freedom.
-	df := windows - 1
-	ratio := sum / (df * max(cells-1, 1))
+	ratio := sum / max(cells-1, 1)
 	// A variance that is itself an estimate makes the tail of the test heavier:
 	// Student's law, by the first term of its expansion (Fisher 1925).
 	z := math.Sqrt2 * math.Erfinv(1-alpha)
-	student := 1 + (z*z+1)/(4*df)
+	student := 1 + (z*z+1)/(4*efficiency*float64(pairs))
 	return max(1, ratio*student*student)
 }
 

@@ -117,7 +117,7 @@ func (m *Monitor) report(w *window) Report {
 	defer h.mu.Unlock()
 	r, ref := m.compareWith(w.from, w.to, w.cur, e, "", m.opts.WindowTime)
 	r.Window = w.number
-	if r.Verdict == OK {
+	if r.Verdict != Insufficient {
 		h.design.observe(ref, w.cur)
 	}
 	r.Quality = h.quality(w, p)

@@ -189,9 +189,9 @@ func (h *history) write(w *writer) {
 		w.time(p.to)
 		w.b = p.cur.AppendCounts(w.b)
 	}
-	w.int(len(h.design.calm))
-	for i := range h.design.calm {
-		c := h.design.calm[(h.design.next+i)%len(h.design.calm)]
+	w.int(len(h.design.recent))
+	for i := range h.design.recent {
+		c := h.design.recent[(h.design.next+i)%len(h.design.recent)]
 		w.int(len(c))
 		for _, f := range c {
 			w.floats(f)
@@ -246,14 +246,14 @@ func (h *history) read(r *reader, e *epoch) {
 		}
 	}
 	h.closed = closed
-	for range r.int(keptCalm) {
-		c := make(calmWindow, r.int(len(e.ref.Features)+1))
+	for range r.int(keptRecent) {
+		c := make(recentWindow, r.int(len(e.ref.Features)+1))
 		for i := range c {
 			if c[i] = r.floats(); len(c[i]) > 0 && !e.fits(i, len(c[i])-1) {
 				r.fail()
 			}
 		}
-		h.design.calm = append(h.design.calm, c)
+		h.design.recent = append(h.design.recent, c)
 	}
 	h.before.misfits, h.before.rejected = r.misfits(), r.uint()
 	m := h.machine

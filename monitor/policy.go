@@ -39,7 +39,7 @@ type Policy struct {
 	// DesignEffect is how many rows of the traffic say as much as one row drawn
 	// at random: 1 where rows are independent, more where neighbours resemble
 	// each other. Default 0: it is estimated for each feature, from the chunks
-	// of the reference and, from eight calm windows on, from how these vary.
+	// of the reference and, from sixteen windows on, from how these vary.
 	DesignEffect float64
 	// MinRows is the least number of rows in a window to decide on; with
 	// fewer the verdict is Insufficient. Default 500.
