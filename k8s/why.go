@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -145,6 +146,7 @@ func (j *job) followEvents(ctx context.Context, version string, yield func(train
 	go func() {
 		err := j.until(ended, func(p train.Phase) bool { return p.Ended() })
 		if err == nil {
+			sleep(ended, lastEvents)
 			err = errStop
 		}
 		cancel(err)
@@ -172,7 +174,26 @@ func (j *job) followEvents(ctx context.Context, version string, yield func(train
 			version = "" // what was missed comes again, as the newest state
 		case errors.Is(err, kube.ErrForbidden), errors.Is(err, kube.ErrUnauthorized):
 			return fault(err)
+		case err != nil:
+			sleep(ended, eventsAgain)
 		}
+	}
+}
+
+const (
+	// lastEvents is how long after a job's end its events are listened to:
+	// controllers write what they say behind the state that it is about.
+	lastEvents = time.Second
+	// eventsAgain is the time to the next try when the server is away.
+	eventsAgain = 200 * time.Millisecond
+)
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }
 

@@ -26,7 +26,11 @@ func TestLauncherSurvivesTheServer(t *testing.T) {
 	t.Parallel()
 	c := kuberig.Start(t, &kuberig.Options{Nodes: []kuberig.NodeSpec{{Count: 1}}})
 	w := &workshop{c: c, ns: c.Namespace(t)}
-	l := w.launcher(t, kuberig.Behaviour{Run: kuberig.Forever}, func(_ *rest.Config, o *k8s.Options) { o.NodeSelector = nil })
+	expired := &gone{}
+	l := w.launcher(t, kuberig.Behaviour{Run: kuberig.Forever}, func(cfg *rest.Config, o *k8s.Options) {
+		o.NodeSelector = nil
+		cfg.Wrap(expired.wrap)
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	j := submitJob(t, l, gpuSpec(1), "a")
@@ -82,6 +86,7 @@ func TestLauncherSurvivesTheServer(t *testing.T) {
 		got = append(got, line.Text)
 	}
 	require.Equal(t, []string{"one", "two", "three"}, got)
+	require.Positive(t, expired.n.Load(), "the server said 410 Gone to a watch")
 }
 
 func TestLauncherNodeLost(t *testing.T) {
