@@ -233,7 +233,7 @@ type goneBody struct {
 }
 
 func (b *goneBody) Read(p []byte) (int, error) {
-	const mark = `"code":410`
+	const mark = "too old resource version" // in JSON and in protobuf
 	n, err := b.ReadCloser.Read(p)
 	text := append(b.end, p[:n]...)
 	b.count.Add(int32(bytes.Count(text, []byte(mark))))

@@ -88,7 +88,9 @@ func TestRightsOfQueuesAndJobSets(t *testing.T) {
 	t.Parallel()
 	w := openWorkshop(t, kuberig.Batch, 2)
 	w.queues(t, 16, 0)
-	features := []rbac.Feature{rbac.Run, rbac.Logs, rbac.Events, rbac.JobSet, rbac.TrainJob, rbac.Kueue}
+	features := []rbac.Feature{
+		rbac.Run, rbac.Logs, rbac.Events, rbac.Quota, rbac.Nodes, rbac.JobSet, rbac.TrainJob, rbac.Kueue, rbac.KueueCluster,
+	}
 	all, err := rbac.Rights(features...)
 	require.NoError(t, err)
 	cfg, refused := grantRights(t, w.c, w.ns, w.ns+"-all", all)
@@ -142,7 +144,8 @@ func TestRightsOfQueuesAndJobSets(t *testing.T) {
 		require.True(t, slices.ContainsFunc(all, func(r rbac.Right) bool { return r.String() == right }), "%s (%v) is in no list", right, u)
 	}
 	for _, right := range all {
-		if right.Feature == rbac.Run || right.Feature == rbac.Logs || right.Feature == rbac.Events {
+		switch right.Feature {
+		case rbac.Run, rbac.Logs, rbac.Events, rbac.Quota, rbac.Nodes:
 			continue // TestRightsAreNeededAndEnough
 		}
 		require.Contains(t, used.rights, right.String(), "%s is for nothing", right)
