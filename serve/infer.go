@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -102,10 +103,11 @@ func toSend(req *oip.InferRequest, resp *oip.InferResponse) ([]oip.Tensor, error
 		for i := range list {
 			list[i].Binary = req.Outputs[i].Binary
 		}
-	case req.BinaryOutput:
+	case slices.ContainsFunc(list, func(t oip.Tensor) bool { return t.Binary != req.BinaryOutput }):
+		// A model may hand an input on, which says how it came.
 		list = append([]oip.Tensor(nil), list...)
 		for i := range list {
-			list[i].Binary = true
+			list[i].Binary = req.BinaryOutput
 		}
 	}
 	for i := range list {

@@ -254,9 +254,11 @@ var table = &archtest.Table{
 		"serve/rollout":         {Own: []string{"serve", "serve/oip", "serve/rollout/anytime"}},
 		"serve/remote":          {Own: []string{"serve", "serve/oip"}},
 
-		"serve/oip":       {},
-		"serve":           {Own: []string{"serve/oip", "internal/httperr"}},
-		"serve/grpcserve": {Own: []string{"serve", "serve/oip"}, Link: grpcStack},
+		"serve/oip":                           {},
+		"serve":                               {Own: []string{"serve/oip", "internal/httperr"}},
+		"serve/servetest":                     {Own: []string{"serve/oip"}},
+		"serve/servetest/cmd/oip-conformance": {Own: []string{"serve/oip", "serve/servetest"}},
+		"serve/grpcserve":                     {Own: []string{"serve", "serve/oip"}, Link: grpcStack},
 
 		"serve/internal/cmath":    {},
 		"serve/internal/forest":   {},
