@@ -175,12 +175,12 @@ func ExampleCheck() {
 	}
 	for _, r := range report.Results {
 		if r.Status == servetest.Fail || r.Part == "health" {
-			fmt.Println(r.Part, "/", r.Name, ":", r.Status, r.Detail)
+			fmt.Println(r.Part, "/", r.Name, "is a", r.Status)
 		}
 	}
 	// Output:
-	// health / live is 200 : pass
-	// health / ready is 200 : pass
-	// health / the model is ready : pass
-	// health / an unknown model is not ready : pass
+	// health / live is 200 is a pass
+	// health / ready is 200 is a pass
+	// health / the model is ready is a pass
+	// health / an unknown model is not ready is a pass
 }
