@@ -110,7 +110,7 @@ func TestFaultsAreFound(t *testing.T) {
 		{"another model", replace("/infer", `"model_name":"`, `"model_name":"x`), "infer/the answer names the model", servetest.Fail},
 		{"no extensions", replace("/v2", `"extensions"`, `"more"`), "metadata/of the server", servetest.Fail},
 		{"no platform", replace("/matrices", `"platform"`, `"more"`), "metadata/of the model", servetest.Fail},
-		{"a number that is off", replace("/infer", `0.25`, `0.26`), "binary_tensor_data/inputs as raw bytes", servetest.Fail},
+		{"a number that is off", replace("/infer", `0.25`, `0.26`), "binary_tensor_data/outputs as raw bytes, all", servetest.Fail},
 		{"an integer through a float", replace("/infer", `9007199254740993`, `9007199254740992`), "echo/INT64 as JSON", servetest.Fail},
 		{"not ready", func(w http.ResponseWriter, r *http.Request) {
 			if is(r, "/health/ready") {
