@@ -31,15 +31,23 @@ func BenchmarkMeasures(b *testing.B) {
 			_, _ = drift.Wasserstein(ref, cur, positions, 1)
 		}
 	})
-	b.Run("all", func(b *testing.B) {
+	b.Run("All", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			for _, f := range measures {
-				_, _ = f(ref, cur)
-			}
-			_, _ = drift.Wasserstein(ref, cur, positions, 1)
+			_, _ = drift.All(ref, cur, positions, 1)
 		}
 	})
+	for _, m := range drift.Methods()[7:] {
+		if m == drift.MethodWasserstein || m == drift.MethodKolmogorovSmirnov {
+			continue
+		}
+		b.Run(string(m), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_, _ = m.Measure(ref, cur, positions, 1)
+			}
+		})
+	}
 }
 
 func BenchmarkBenjaminiHochberg(b *testing.B) {

@@ -280,4 +280,12 @@ func TestMeasuresDoNotAllocate(t *testing.T) {
 		require.Zero(t, testing.AllocsPerRun(10, func() { _, _ = f(ref, cur) }), name)
 	}
 	require.Zero(t, testing.AllocsPerRun(10, func() { _, _ = drift.Wasserstein(ref, cur, positions, 1) }))
+	require.Zero(t, testing.AllocsPerRun(10, func() { _, _ = drift.Energy(ref, cur, positions, 1) }))
+	require.Zero(t, testing.AllocsPerRun(10, func() { _, _ = drift.All(ref, cur, positions, 1) }))
+	for _, f := range []func(ref, cur []uint64) (drift.Result, error){drift.G, drift.ChiSquareFit, drift.GFit, drift.CramerVonMises, drift.MannWhitney} {
+		require.Zero(t, testing.AllocsPerRun(10, func() { _, _ = f(ref, cur) }))
+	}
+	// The exact law of a small window as well.
+	small := []uint64{5, 9, 3, 8}
+	require.Zero(t, testing.AllocsPerRun(10, func() { _, _ = drift.KolmogorovSmirnov(small, small[:4:4]) }))
 }

@@ -26,6 +26,10 @@ func KolmogorovSmirnov(ref, cur []uint64) (Result, error) {
 		g += float64(cur[i])
 		worst = max(worst, math.Abs(f/s.n-g/s.m))
 	}
+	return s.kolmogorov(ref, cur, worst), nil
+}
+
+func (s sample) kolmogorov(ref, cur []uint64, worst float64) Result {
 	root := math.Sqrt(s.k())
 	p := 0.0
 	if s.n*s.m <= exactPairs {
@@ -33,7 +37,7 @@ func KolmogorovSmirnov(ref, cur []uint64) (Result, error) {
 	} else {
 		p = KolmogorovTail(root * worst)
 	}
-	return distance(min(worst, 1), min(kolmogorovMean/root, 1), p), nil
+	return distance(min(worst, 1), min(kolmogorovMean/root, 1), p)
 }
 
 // Wasserstein is the earth mover's distance of order 1, the area between the

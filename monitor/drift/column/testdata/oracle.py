@@ -3,14 +3,19 @@
     pip install scipy==1.17.1 numpy==2.4.6
     python oracle.py > oracle.json
 
-The test of the package reads the file; nothing here runs in it.
+The test of the package reads the file; nothing here runs in it. A number as
+the argument is the seed of other columns, which internal/inttest asks for.
 """
 import json
 import sys
+import warnings
 
 import numpy as np
 import scipy
 from scipy import special, stats
+
+
+warnings.simplefilter("ignore")  # That the table for Anderson-Darling ends.
 
 
 def case(name, r, c):
@@ -25,7 +30,7 @@ def case(name, r, c):
     elif n * m <= 10_000:
         # The conditional law, which SciPy has only by going through all ways.
         out["ks"][1] = None
-        if n + m <= 14:
+        if n + m <= 14 and len(sys.argv) == 1:
             out["ks"][1] = permuted(r, c)
     if not tied:
         method = "exact" if max(n, m) <= 20 else "asymptotic"
@@ -57,7 +62,7 @@ def permuted(r, c):
 
 
 def main():
-    g = np.random.default_rng(8)
+    g = np.random.default_rng(int(sys.argv[1]) if len(sys.argv) > 1 else 8)
     cases = [case("evidently", [38.7, 41.5, 43.8, 44.5, 45.5, 46.0, 47.7, 58.0], [39.2, 39.3, 39.7, 41.4, 41.8, 42.9, 43.3, 45.8])]
     for n, m, shift in [(5, 5, 0), (5, 9, 1), (12, 7, 0.5), (20, 20, 0.3), (19, 20, 1), (25, 8, 0), (31, 33, 0.5), (60, 40, 0.2), (100, 100, 0), (150, 70, 0.3), (400, 90, 0.1)]:
         cases.append(case(f"normal {n} {m}", g.normal(size=n), g.normal(shift, 1.2, size=m)))
