@@ -130,6 +130,9 @@ func newTest(t arrow.DataType, o op, l literal) (test, error) {
 	if l.kind == bad {
 		return nil, errors.New(l.text)
 	}
+	if o == like {
+		return newLike(t, l)
+	}
 	switch t := t.(type) {
 	case *arrow.BooleanType:
 		if l.kind == boolean {

@@ -48,9 +48,15 @@ func ExampleParse() {
 func ExampleAnd() {
 	e := filter.And(filter.Gt("delay", 15), filter.Not(filter.In("origin", "JFK", "EWR")))
 	fmt.Println(e)
-	_, err := filter.Parse("delay > 15 AND origin LIKE 'S%'")
+	_, err := filter.Parse("delay > 15 AND origin MATCHES 'S.*'")
 	fmt.Println(err)
 	// Output:
 	// delay > 15 AND NOT (origin IN ('JFK', 'EWR'))
-	// filter: parse: at byte 22, near "LIKE 'S%'": want AND, OR or the end: invalid
+	// filter: parse: at byte 22, near "MATCHES 'S.*'": want AND, OR or the end: invalid
+}
+
+func ExampleHasPrefix() {
+	fmt.Println(filter.HasPrefix("path", "logs/2026_"))
+	// Output:
+	// path LIKE 'logs/2026\_%'
 }

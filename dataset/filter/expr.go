@@ -30,9 +30,10 @@ const (
 	le
 	gt
 	ge
+	like
 )
 
-var opText = [...]string{eq: "=", ne: "<>", lt: "<", le: "<=", gt: ">", ge: ">="}
+var opText = [...]string{eq: "=", ne: "<>", lt: "<", le: "<=", gt: ">", ge: ">=", like: "LIKE"}
 
 type node struct {
 	kind   kind

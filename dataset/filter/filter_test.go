@@ -195,7 +195,8 @@ func TestSyntaxErrorsNameThePlace(t *testing.T) {
 		"at > DATE '2024-13-01'":          "is not a date or a time",
 		"at > DATE 5":                     "want the date in quotes",
 		"n IS 5":                          "want NULL",
-		"n NOT 5":                         "want IN or BETWEEN",
+		"n NOT 5":                         "want IN, BETWEEN or LIKE",
+		"city LIKE 5":                     "want the pattern in quotes",
 		"n BETWEEN 1 OR 2":                "want AND and the upper end",
 		"n = \xff":                        "not UTF-8",
 		strings.Repeat("(", 200) + "n":    "more than 100 levels",
@@ -336,7 +337,7 @@ func TestMask(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		"delay > 15 AND origin IN ('SFO','LAX') AND NOT (x IS NULL)", `"a b" <> -1.5e-3 OR c`, "a BETWEEN DATE '2024-01-01' AND TIMESTAMP '2024-01-01T00:00:00Z'",
-		"raw = X'00ff'", "NOT NOT a = 'it''s'", "TRUE OR FALSE AND (x)", "a not in (1,2)", "x IS NOT NULL",
+		"raw = X'00ff'", "NOT NOT a = 'it''s'", "TRUE OR FALSE AND (x)", "a not in (1,2)", "x IS NOT NULL", `city LIKE 'a\_%_'`,
 	} {
 		f.Add(s)
 	}

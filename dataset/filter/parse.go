@@ -18,8 +18,8 @@ const (
 //
 //	delay > 15 AND origin IN ('SFO', 'LAX') AND NOT (carrier IS NULL)
 //
-// Known are = == <> != < <= > >=, IN, BETWEEN, IS NULL, each also with NOT, and
-// AND, OR, NOT, parentheses, TRUE and FALSE. The left side is always a column,
+// Known are = == <> != < <= > >=, IN, BETWEEN, LIKE (see Like), IS NULL, each also
+// with NOT, and AND, OR, NOT, parentheses, TRUE and FALSE. The left side is always a column,
 // "in quotes" when its name is not a plain word; a column alone stands for
 // column = TRUE. The right side is a number, a 'text', TRUE, FALSE, X'hex'
 // bytes, or DATE '2006-01-02' and TIMESTAMP '2006-01-02T15:04:05Z' (a plain text
@@ -207,7 +207,7 @@ func (p *parser) null(column string) (Expr, error) {
 	return e, p.advance()
 }
 
-// list reads IN and BETWEEN, or nothing for a column that is a boolean.
+// list reads IN, BETWEEN and LIKE, or nothing for a column that is a boolean.
 func (p *parser) list(column string, negated bool) (Expr, error) {
 	switch {
 	case p.tok.is("IN"):
@@ -253,8 +253,17 @@ func (p *parser) list(column string, negated bool) (Expr, error) {
 			Expr{&node{kind: compare, op: ge, column: column, values: []literal{low}}},
 			Expr{&node{kind: compare, op: le, column: column, values: []literal{high}}},
 		), err
+	case p.tok.is("LIKE"):
+		if err := p.advance(); err != nil {
+			return Expr{}, err
+		}
+		if p.tok.kind != str {
+			return Expr{}, p.fail("want the pattern in quotes")
+		}
+		v, err := p.literal()
+		return Expr{&node{kind: compare, op: like, column: column, values: []literal{v}}}, err
 	case negated:
-		return Expr{}, p.fail("want IN or BETWEEN")
+		return Expr{}, p.fail("want IN, BETWEEN or LIKE")
 	}
 	return Eq(column, true), nil
 }

@@ -17,7 +17,7 @@ func TestStatisticsNeverLie(t *testing.T) {
 	t.Parallel()
 	texts := []string{
 		"n > 3", "n < -1", "n = 5", "n <> 5", "n IN (1, 5)", "n NOT IN (1, 5)", "n BETWEEN 2 AND 4", "NOT (n >= 0)", "n IS NULL", "n IS NOT NULL",
-		"x > 2", "x <= -1", "x = 0.25", "y > 3", "city = 'c'", "city < 'b'", "city <> 'c'", "ok", "NOT ok", "ok <> TRUE", "raw = X'05'",
+		"x > 2", "x <= -1", "x = 0.25", "y > 3", "city = 'c'", "city < 'b'", "city <> 'c'", "city LIKE 'c%'", "city NOT LIKE 'b%'", "city LIKE '%d'", "city LIKE '_'", "ok", "NOT ok", "ok <> TRUE", "raw = X'05'",
 		"day > '2024-02-20'", "at >= '2024-02-01T00:00:50Z'", "money > 3", "money = 1.25", "n > 3 AND city = 'a'", "n > 3 OR city = 'a'", "NOT (n > 3 OR x < 0)",
 	}
 	verdicts := map[filter.Verdict]int{}
