@@ -23,6 +23,7 @@ func TestDelayTable(t *testing.T) {
 		return 0
 	}
 	detectors := every(t)
+	detectors["cusum"] = made[*stream.CUSUM](t)(stream.NewCUSUM(nil))
 	for _, name := range []string{"adwin", "page_hinkley", "cusum", "kswin default", "ddm", "eddm", "hddm_a", "hddm_w"} {
 		d := detectors[name]
 		alarms := 0
