@@ -54,6 +54,28 @@ func checkSignature(f *errs.Faults, sig Signature) {
 	}
 }
 
+// sameSignature compares what the model says with what is on record, whose
+// order does not matter.
+func sameSignature(f *errs.Faults, want, have Signature) {
+	for _, side := range []struct {
+		name       string
+		want, have []oip.TensorMetadata
+	}{{"input", want.Inputs, have.Inputs}, {"output", want.Outputs, have.Outputs}} {
+		have := newTensors(side.have)
+		for _, t := range side.want {
+			i := have.find(t.Name, -1)
+			if i < 0 {
+				f.Addf("%s %q of the recorded signature is not one of the model's: %s", side.name, t.Name, have.names())
+				continue
+			}
+			m := have.list[i]
+			f.Check(m.Datatype == t.Datatype && slices.Equal(m.Shape, t.Shape), "%s %q is %s %s, the recorded signature has %s %s",
+				side.name, t.Name, m.Datatype, shapeText(m.Shape), t.Datatype, shapeText(t.Shape))
+		}
+		f.Check(len(side.want) == len(side.have), "the model has %d %ss, the recorded signature has %d", len(side.have), side.name, len(side.want))
+	}
+}
+
 // tensors is one side of a signature, with an index by name.
 type tensors struct {
 	list  []oip.TensorMetadata
@@ -73,7 +95,7 @@ func newTensors(list []oip.TensorMetadata) tensors {
 // find returns the place of the name, -1 for none. Most senders keep the order
 // of the signature, so the place where it should be is tried first.
 func (t *tensors) find(name string, at int) int {
-	if at < len(t.list) && t.list[at].Name == name {
+	if at >= 0 && at < len(t.list) && t.list[at].Name == name {
 		return at
 	}
 	if i, ok := t.index[name]; ok {

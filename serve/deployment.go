@@ -27,6 +27,13 @@ type Deployment struct {
 	// Batching makes one call of the model for several requests. Default
 	// none: each request is a call, and calls run at once.
 	Batching *Batching
+	// Golden are requests with their answers, which the model has to give,
+	// within the Tolerance, to be deployed. Default none.
+	Golden    []Golden
+	Tolerance Tolerance
+	// Signature is what the registry has on record. A model that has another
+	// one is not deployed. Default nil: the model's own.
+	Signature *Signature
 	// Platform is shown in the metadata, for example "xgboost". Default
 	// "millwright".
 	Platform string
@@ -72,6 +79,9 @@ func (s *Server) newDeployed(subject string, d Deployment) (*deployed, error) {
 	} else {
 		sig = d.Model.Signature()
 		checkSignature(&f, sig)
+		if d.Signature != nil {
+			sameSignature(&f, *d.Signature, sig)
+		}
 	}
 	var batching Batching
 	if d.Batching != nil {

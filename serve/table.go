@@ -56,7 +56,8 @@ func (m *served) numbers() []string {
 	return list
 }
 
-// Deploy warms the model, then makes it a version of its name in one step: each
+// Deploy checks the model against its recorded signature, warms it, has it
+// reproduce its golden answers, then makes it a version of its name in one step: each
 // request is answered by what was there before or by the new version, none
 // fails. It takes the place of the default version, unless Deployment.Beside
 // adds it beside that, and always the place of a version of the same name.
@@ -81,6 +82,9 @@ func (s *Server) Deploy(ctx context.Context, d Deployment) error {
 		return err
 	}
 	if err := v.warm(ctx); err != nil {
+		return fmt.Errorf("%s: %w", subject, err)
+	}
+	if err := s.reproduce(ctx, v, &d); err != nil {
 		return fmt.Errorf("%s: %w", subject, err)
 	}
 	old, err := s.change(subject, v.name, func(now *table, m *served) (*served, []*deployed, error) {
