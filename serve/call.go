@@ -156,7 +156,7 @@ func (s *Server) Do(ctx context.Context, c *Call) (*oip.InferResponse, error) {
 
 // admit begins a request that was not decoded by this server.
 func (s *Server) admit(ctx context.Context, c *Call) (*request, error) {
-	if _, err := s.lookup(c.Model, c.Version); err != nil {
+	if _, err := s.find(ctx, c.Model, c.Version); err != nil {
 		return nil, err
 	}
 	if c.Request == nil {

@@ -94,9 +94,9 @@ func (s *Server) ModelReady(name, version string) error {
 	return err
 }
 
-// find returns the versions that a name and a version stand for, either of
+// matching returns the versions that a name and a version stand for, either of
 // which may be empty for all.
-func (s *Server) find(name, version string) ([]*deployed, error) {
+func (s *Server) matching(name, version string) ([]*deployed, error) {
 	now := s.table.Load()
 	if name == "" {
 		var list []*deployed

@@ -17,7 +17,7 @@ import (
 func (s *Server) infer(w http.ResponseWriter, r *http.Request, model, version string) {
 	start := time.Now()
 	// Before the body: it may be large and the model unknown.
-	if _, err := s.lookup(model, version); err != nil {
+	if _, err := s.find(r.Context(), model, version); err != nil {
 		s.drop(w, httperr.Status(err), err.Error())
 		return
 	}
@@ -180,7 +180,7 @@ func (s *Server) drop(w http.ResponseWriter, status int, text string) {
 // generate answers POST …/generate, and …/generate_stream with events.
 func (s *Server) generate(w http.ResponseWriter, r *http.Request, model, version string, stream bool) {
 	start := time.Now()
-	v, err := s.lookup(model, version)
+	v, err := s.find(r.Context(), model, version)
 	if err != nil {
 		s.drop(w, httperr.Status(err), err.Error())
 		return

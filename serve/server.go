@@ -63,6 +63,10 @@ type Options struct {
 	// Tenant says on whose behalf a request is, of its Header; the Request is
 	// not decoded yet. It is called from many goroutines. Default: nobody's.
 	Tenant func(c *Call) string
+	// OnDemand is called for a request to a model that is not deployed; when
+	// it returns nil the model is looked for again. It may block while it
+	// loads one. Default none: the request is answered with 404.
+	OnDemand func(ctx context.Context, model string) error
 	// Repository loads models on a client's request, and Authorize says who
 	// may ask for that: it is called for each such request, and an error
 	// refuses it with 403. Both have to be set; default: neither, and the

@@ -94,7 +94,7 @@ func (c *counters) request(x *Exchange, rows int64, t *timing) {
 // names: of all for an empty name, of all versions of a model for an empty
 // version. ErrNotFound when there is no such model or version.
 func (s *Server) Statistics(name, version string) ([]Statistics, error) {
-	list, err := s.find(name, version)
+	list, err := s.matching(name, version)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -307,6 +308,21 @@ func (s *Server) lookup(name, version string) (*deployed, error) {
 		return nil, err
 	}
 	return m.exact(name, version)
+}
+
+// find is lookup for a request: a model that is not there may be loaded.
+func (s *Server) find(ctx context.Context, name, version string) (*deployed, error) {
+	v, err := s.lookup(name, version)
+	if err == nil || s.opts.OnDemand == nil || !errors.Is(err, ErrNotFound) {
+		return v, err
+	}
+	if s.table.Load().models[name] != nil {
+		return nil, err // Another version of it is there.
+	}
+	if bad := s.opts.OnDemand(ctx, name); bad != nil {
+		return nil, fmt.Errorf("serve: load model %.100q: %w", name, bad)
+	}
+	return s.lookup(name, version)
 }
 
 // model finds a name in the table.

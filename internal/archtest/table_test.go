@@ -252,6 +252,7 @@ var table = &archtest.Table{
 
 		"serve/rollout/anytime": {},
 		"serve/rollout":         {Own: []string{"serve", "serve/oip", "serve/rollout/anytime"}},
+		"serve/deploy":          {Own: []string{"serve", "serve/oip"}},
 		"serve/remote":          {Own: []string{"serve", "serve/oip"}},
 
 		"serve/oip":                           {},
