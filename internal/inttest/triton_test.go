@@ -65,7 +65,7 @@ func TestTritonClient(t *testing.T) {
 		out, status := inttest.RunScript(t, "infer_triton.py", address, "sums", request, "--model-version", version)
 		require.Zero(t, status, "%s", out)
 		require.JSONEq(t, `{"live": true, "ready": true, "model_ready": true,
-			"server": {"name": "millwright", "version": "test", "extensions": []},
+			"server": {"name": "millwright", "version": "test", "extensions": ["binary_tensor_data", "generate", "model_configuration", "statistics"]},
 			"model": {"name": "sums", "versions": ["3"], "platform": "millwright",
 				"inputs": [{"name": "x", "datatype": "FP64", "shape": [-1, 2]}, {"name": "n", "datatype": "INT64", "shape": [-1]}, {"name": "s", "datatype": "BYTES", "shape": [-1]}],
 				"outputs": [{"name": "sum", "datatype": "FP64", "shape": [-1]}, {"name": "n", "datatype": "INT64", "shape": [-1]}, {"name": "s", "datatype": "BYTES", "shape": [-1]}]},

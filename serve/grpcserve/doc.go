@@ -16,6 +16,9 @@
 // What the service does not have answers Unimplemented: shared memory, traces
 // and log settings.
 //
+// Requests compressed with gzip are taken by a program that imports
+// google.golang.org/grpc/encoding/gzip.
+//
 // # Client
 //
 // [NewClient] makes a [Client] with the methods of oip.Client.

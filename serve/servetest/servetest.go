@@ -104,8 +104,9 @@ func newSuite(ctx context.Context, baseURL string, opts *Options) (*suite, error
 		s.opts.Timeout = time.Minute
 	}
 	if s.http = s.opts.HTTPClient; s.http == nil {
-		// What is said of encodings has to be seen as it is.
-		s.http = &http.Client{Transport: &http.Transport{DisableCompression: true, Proxy: http.ProxyFromEnvironment}}
+		// What is said of encodings has to be seen as it is. Connections of
+		// their own keep one check's trouble from the next.
+		s.http = &http.Client{Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}}
 	}
 	client, err := oip.NewClient(baseURL, &oip.ClientOptions{HTTPClient: s.http})
 	if err != nil {
