@@ -49,6 +49,7 @@ func Compare(ref, cur *profile.Reference, p *Policy) (Report, error) {
 	r := compare(ref, cur, &policy, policy.Alpha, (*design)(nil).effects(ref, &policy, policy.Alpha))
 	r.explain(ref, cur, &policy)
 	r.Labels = (&performance{rows: r.Rows}).report()
+	r.Estimated = estimated(ref, cur.Score, 0.5)
 	r.Key = key(&r, cur)
 	return r, nil
 }

@@ -22,6 +22,7 @@ type epoch struct {
 	digest    string // Of the reference.
 	bare      *profile.Reference
 	slices    []sliceBy
+	threshold float64  // Of the score, from which on a row is predicted positive.
 	history   *history // Changes, and has a lock of its own.
 }
 
@@ -32,7 +33,7 @@ func newEpoch(number int, ref *profile.Reference, version string, o *Options) (*
 	}
 	e := &epoch{
 		number: number, version: version, ref: ref, encoder: newEncoder(ref), width: len(ref.Features),
-		blockRows: blockRows, digest: digest, bare: ref.Window(),
+		blockRows: blockRows, digest: digest, bare: ref.Window(), threshold: o.Threshold,
 	}
 	if e.slices, err = newSlices(ref, o.SliceBy); err != nil {
 		return nil, err
@@ -124,7 +125,7 @@ func (m *Monitor) foldRows(b *block, from, to int) {
 	}
 	w.cur.Rows += uint64(to - from)
 	m.observed.Add(uint64(to - from))
-	m.labels.add(w, b.ids[from:to], b.scores[from:to], b.first)
+	m.labels.add(w, b.ids[from:to], b.scores[from:to], w.epoch.codes(m.codes[:], b, from, to), b.first)
 }
 
 // gathered is how many columns are taken out of the rows in one pass.
@@ -161,6 +162,7 @@ func (m *Monitor) rotate() *window {
 	w := m.win
 	w.to = time.Now()
 	w.misfits, w.rejected = m.schema.counts(), m.rejected.Load()
+	m.labels.close(w.number, w.to)
 	m.closing = append(m.closing, w)
 	m.win = m.newWindow(w.epoch, w.number+1, w.to)
 	if w.target > 0 {

@@ -124,6 +124,7 @@ func (m *Monitor) report(w *window) Report {
 	r.Slices = m.compareSlices(w, p, r.Alpha)
 	r.explain(ref, w.cur, p)
 	r.Labels, _ = m.labels.window(w.number)
+	r.Estimated = estimated(e.ref, w.cur.Score, m.opts.Threshold)
 	if err := h.add(&pane{w.from, w.to, w.cur}); err == nil {
 		for i := range h.spans {
 			r.Longer = append(r.Longer, m.longer(e, &h.spans[i], w.number)...)

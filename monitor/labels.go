@@ -43,8 +43,10 @@ type LabelCounts struct {
 // labels joins labels to predictions and keeps the performance of each window
 // and version. Its mutex is taken for a block of rows or for one label.
 type labels struct {
-	ttl  time.Duration
-	base time.Time // Ages are told by the monotonic clock from here on.
+	ttl time.Duration
+	// horizon is how old a window is when its labels are complete.
+	horizon time.Duration
+	base    time.Time // Ages are told by the monotonic clock from here on.
 
 	mu      sync.Mutex
 	pending pending
@@ -56,8 +58,8 @@ type labels struct {
 	epoch   int
 }
 
-func newLabels(limit int, ttl time.Duration) *labels {
-	return &labels{ttl: ttl, base: time.Now(), pending: newPending(limit)}
+func newLabels(limit int, ttl, horizon time.Duration) *labels {
+	return &labels{ttl: ttl, horizon: horizon, base: time.Now(), pending: newPending(limit)}
 }
 
 // nanos is a time in Unix nanoseconds, as if nobody had set the clock since
@@ -73,7 +75,7 @@ func (l *labels) begin(e *epoch) {
 }
 
 // add counts the rows of a block in their window and keeps the predictions.
-func (l *labels) add(w *window, ids []ID, scores []float64, at time.Time) {
+func (l *labels) add(w *window, ids []ID, scores []float64, codes []sliceCodes, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	place := &l.windows[w.number%keptWindows]
@@ -84,6 +86,7 @@ func (l *labels) add(w *window, ids []ID, scores []float64, at time.Time) {
 	(*place).rows += uint64(len(ids))
 	if e := l.epochOf(uint16(w.epoch.number)); e != nil {
 		e.rows += uint64(len(ids))
+		e.count(codes, scores)
 	}
 	if l.pending.max <= 0 {
 		return
@@ -99,6 +102,9 @@ func (l *labels) add(w *window, ids []ID, scores []float64, at time.Time) {
 	for i, id := range ids {
 		if score := scores[i]; id != (ID{}) && score-score == 0 {
 			e.id, e.score = id, score
+			if codes != nil {
+				e.codes = codes[i]
+			}
 			l.keep(&e, hashes[i])
 		}
 	}
@@ -166,6 +172,7 @@ func (l *labels) join(id ID, y float64, now time.Time) (LabelOutcome, bool) {
 	}
 	if p := l.epochOf(e.epoch); p != nil {
 		p.add(e.score, y)
+		p.label(e.codes, e.score, y)
 	}
 	return Matched, true
 }
@@ -182,12 +189,31 @@ func (l *labels) count(o LabelOutcome) LabelOutcome {
 	return o
 }
 
+// close notes when a window has ended.
+func (l *labels) close(number int, at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p := l.windows[number%keptWindows]; p != nil && p.number == number {
+		p.end = at
+	}
+}
+
+// mature reports whether labels of a window that come from now on are few.
+func (l *labels) mature(p *performance) bool {
+	if l.horizon == 0 {
+		return 2*p.labelled >= p.rows
+	}
+	return !p.end.IsZero() && l.nanos(time.Now())-l.nanos(p.end) >= int64(l.horizon)
+}
+
 // window returns the label metrics of a window.
 func (l *labels) window(number int) (LabelReport, error) {
 	l.mu.Lock()
 	p := l.windows[max(number, 0)%keptWindows]
 	newest := l.newest
+	mature := false
 	if p != nil && p.number == number {
+		mature = l.mature(p)
 		p = p.clone()
 	} else {
 		p = nil
@@ -200,7 +226,9 @@ func (l *labels) window(number int) (LabelReport, error) {
 		return LabelReport{}, fmt.Errorf("monitor: performance of window %d: windows %d to %d are kept: %w",
 			number, max(1, newest-keptWindows+1), newest, ErrNotFound)
 	}
-	return p.report(), nil
+	r := p.report()
+	r.Mature = mature
+	return r, nil
 }
 
 // overall returns the label metrics of all windows of the current epoch.
@@ -212,12 +240,12 @@ func (l *labels) overall() LabelReport {
 }
 
 // ripe returns the metrics of the newest window of the current epoch up to
-// number of which at least half the rows have their label, the zero report when there is none.
+// number that is mature, the zero report when there is none.
 func (l *labels) ripe(number int) LabelReport {
 	l.mu.Lock()
 	var p *performance
 	for n := number; n > 0 && n > l.newest-keptWindows && p == nil; n-- {
-		if w := l.windows[n%keptWindows]; w != nil && w.number == n && w.epoch == l.epoch && 2*w.labelled >= w.rows {
+		if w := l.windows[n%keptWindows]; w != nil && w.number == n && w.epoch == l.epoch && l.mature(w) {
 			p = w.clone()
 		}
 	}
@@ -225,7 +253,9 @@ func (l *labels) ripe(number int) LabelReport {
 	if p == nil {
 		return LabelReport{}
 	}
-	return p.report()
+	r := p.report()
+	r.Mature = true
+	return r
 }
 
 func (l *labels) counters() LabelCounts {

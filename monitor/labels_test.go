@@ -99,7 +99,9 @@ func TestRegressionLabels(t *testing.T) {
 	require.True(t, math.IsNaN(l.AUC) && math.IsNaN(l.LogLoss) && math.IsNaN(l.Accuracy) && math.IsNaN(l.PositiveRate))
 	data, err := json.Marshal(l)
 	require.NoError(t, err)
-	require.JSONEq(t, `{"rows":3,"labelled":3,"coverage":1,"brier":4}`, string(data))
+	require.JSONEq(t, `{"rows":3,"labelled":3,"coverage":1,"brier":4,"metrics":[`+
+		`{"name":"mae","value":2,"low":2,"high":2},{"name":"bias","value":-2,"low":-2,"high":-2},`+
+		`{"name":"rmse","value":2,"low":2,"high":2},{"name":"r2","value":0.94,"low":0.94,"high":0.94}]}`, string(data))
 	var back monitor.LabelReport
 	require.NoError(t, json.Unmarshal(data, &back))
 	require.True(t, math.IsNaN(back.AUC))

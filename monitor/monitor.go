@@ -44,6 +44,7 @@ type Monitor struct {
 	reporting *window // Taken out of closing, until its report is published.
 	last      *Report // Of the current epoch; what it points to never changes.
 	scratch   []float64
+	codes     [blockRows]sliceCodes
 	saving    sync.Mutex // Held by one Save at a time.
 
 	turn    chan struct{} // Holds one token while a window is being reported.
@@ -74,7 +75,7 @@ func New(ref *profile.Reference, opts *Options) (*Monitor, error) {
 	n := shardCount()
 	m := &Monitor{
 		opts:    o,
-		labels:  newLabels(o.MaxPending, o.LabelTTL),
+		labels:  newLabels(o.MaxPending, o.LabelTTL, o.LabelHorizon),
 		shards:  make([]shard, n),
 		none:    noBlock(),
 		queue:   make(chan *block, 2*n),

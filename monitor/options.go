@@ -65,8 +65,16 @@ type Options struct {
 	// one is Late, and after twice the time the prediction is forgotten.
 	// Default 30 days (720h); -1 is no limit.
 	LabelTTL time.Duration
-	// MaxPending is how many predictions are kept for their labels, at 56
-	// to 72 bytes each. Beyond it the oldest is forgotten, and counted if
+	// LabelHorizon is how long after the end of a window nearly all of its
+	// labels are there: from then on LabelReport.Mature. Default 0: when half
+	// of them are.
+	LabelHorizon time.Duration
+	// Threshold is the score from which on a row counts as predicted positive,
+	// in confusion matrices and what is made of them. Default 0.5; 0 itself
+	// cannot be asked for, and means that.
+	Threshold float64
+	// MaxPending is how many predictions are kept for their labels, at 64
+	// to 80 bytes each. Beyond it the oldest is forgotten, and counted if
 	// it had no label yet. Default 1,048,576 (1<<20); -1 keeps none.
 	MaxPending int
 }
@@ -122,6 +130,11 @@ func (o *Options) withDefaults() (Options, error) {
 	f.Check(r.SaveEvery >= 0 || r.SaveEvery == off, "SaveEvery is %s, want 0 or more, or -1 for off", r.SaveEvery)
 	if r.SaveEvery == 0 {
 		r.SaveEvery = time.Minute
+	}
+	f.Check(r.LabelHorizon >= 0, "LabelHorizon is %s, want 0 or more", r.LabelHorizon)
+	f.Check(r.Threshold-r.Threshold == 0, "Threshold is %v, want a number", r.Threshold)
+	if r.Threshold == 0 {
+		r.Threshold = 0.5
 	}
 	if r.LabelTTL == 0 {
 		r.LabelTTL = 30 * 24 * time.Hour

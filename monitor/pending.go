@@ -15,6 +15,7 @@ type entry struct {
 	window   uint32
 	epoch    uint16
 	labelled bool
+	codes    sliceCodes
 }
 
 // pending keeps the newest predictions: a ring in order of arrival and an open

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/millwright-ml/millwright/monitor/drift"
+	"github.com/millwright-ml/millwright/monitor/drift/estimate"
 )
 
 // Sizes of what the area under the ROC curve is computed from.
@@ -44,6 +46,40 @@ type LabelReport struct {
 	// Accuracy is the share of rows where score >= 0.5 agrees with the label.
 	// Defined for scores in [0,1].
 	Accuracy float64
+	// Mature says that the window is older than Options.LabelHorizon: labels
+	// that come later are few. Before, the metrics are of the rows whose
+	// outcome is known early.
+	Mature bool
+	// Confusion counts the labels by prediction, at Options.Threshold. Empty
+	// where labels or scores are not of two classes.
+	Confusion estimate.Confusion
+	// Metrics are these and more, each with an interval that holds the truth
+	// in 95 of 100 windows: of classes (those of estimate.Metrics, "auc",
+	// "brier", "log_loss"), of the ranking ("average_precision",
+	// "lift_at_10_percent"), of the calibration ("calibration_error" over ten
+	// bins, "mean_score") and of numbers ("mae", "rmse", "bias", "r2"), as far
+	// as they are defined.
+	Metrics []MetricValue
+}
+
+// MetricValue is one metric.
+type MetricValue struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+	// Low and High are the ends of its interval, both Value where no law is
+	// known.
+	Low  float64 `json:"low"`
+	High float64 `json:"high"`
+}
+
+// Metric returns a metric by its name, false when it is not defined.
+func (l LabelReport) Metric(name string) (MetricValue, bool) {
+	for _, m := range l.Metrics {
+		if m.Name == name {
+			return m, true
+		}
+	}
+	return MetricValue{}, false
 }
 
 // labelJSON is the JSON form of a LabelReport.
@@ -57,6 +93,10 @@ type labelJSON struct {
 	LogLoss      *float64 `json:"log_loss,omitempty"`
 	Brier        *float64 `json:"brier,omitempty"`
 	Accuracy     *float64 `json:"accuracy,omitempty"`
+	Mature       bool     `json:"mature,omitempty"`
+
+	Confusion *estimate.Confusion `json:"confusion,omitempty"`
+	Metrics   []MetricValue       `json:"metrics,omitempty"`
 }
 
 // MarshalJSON leaves out the metrics that are not defined.
@@ -67,10 +107,14 @@ func (l LabelReport) MarshalJSON() ([]byte, error) {
 		}
 		return &v
 	}
-	return json.Marshal(labelJSON{
+	j := labelJSON{
 		l.Window, l.Rows, l.Labelled, finite(l.Coverage),
-		some(l.PositiveRate), some(l.AUC), some(l.LogLoss), some(l.Brier), some(l.Accuracy),
-	})
+		some(l.PositiveRate), some(l.AUC), some(l.LogLoss), some(l.Brier), some(l.Accuracy), l.Mature, nil, l.Metrics,
+	}
+	if l.Confusion != (estimate.Confusion{}) {
+		j.Confusion = &l.Confusion
+	}
+	return json.Marshal(j)
 }
 
 // UnmarshalJSON makes the metrics that are not there NaN.
@@ -87,7 +131,10 @@ func (l *LabelReport) UnmarshalJSON(data []byte) error {
 	}
 	*l = LabelReport{
 		j.Window, j.Rows, j.Labelled, j.Coverage,
-		some(j.PositiveRate), some(j.AUC), some(j.LogLoss), some(j.Brier), some(j.Accuracy),
+		some(j.PositiveRate), some(j.AUC), some(j.LogLoss), some(j.Brier), some(j.Accuracy), j.Mature, estimate.Confusion{}, j.Metrics,
+	}
+	if j.Confusion != nil {
+		l.Confusion = *j.Confusion
 	}
 	return nil
 }
@@ -99,6 +146,12 @@ type performance struct {
 	positives, correct     uint64
 	logLoss, squared       float64
 	notBinary, outsideUnit bool
+	threshold              float64
+	cells                  [4]uint64 // TP, FP, FN, TN.
+	errors                 errorSums
+	calibration            [calibrationBins]calibrationBin
+	groups                 [][]group // By slicing and value, of a whole epoch.
+	end                    time.Time // Of the window, once it is closed.
 	scores                 []float64 // While there are few.
 	truths                 []bool
 	hist                   *[2][scoreBins]uint64 // By class, once there are many.
@@ -106,7 +159,10 @@ type performance struct {
 }
 
 func newPerformance(number int, e *epoch) *performance {
-	p := &performance{number: number, epoch: e.number, high: 1}
+	p := &performance{number: number, epoch: e.number, high: 1, threshold: e.threshold}
+	if number == 0 {
+		p.groups = newGroups(e)
+	}
 	if score := e.ref.Score; score != nil && score.HasRange {
 		p.low, p.high = min(score.Low, 0), max(score.High, 1)
 	}
@@ -116,6 +172,10 @@ func newPerformance(number int, e *epoch) *performance {
 func (p *performance) clone() *performance {
 	c := *p
 	c.scores, c.truths = slices.Clone(p.scores), slices.Clone(p.truths)
+	c.groups = nil
+	for _, g := range p.groups {
+		c.groups = append(c.groups, slices.Clone(g))
+	}
 	if p.hist != nil {
 		h := *p.hist
 		c.hist = &h
@@ -126,6 +186,7 @@ func (p *performance) clone() *performance {
 func (p *performance) add(score, y float64) {
 	p.labelled++
 	p.squared += (score - y) * (score - y)
+	p.errors.add(score, y)
 	p.outsideUnit = p.outsideUnit || score < 0 || score > 1
 	if y != 0 && y != 1 {
 		p.notBinary = true
@@ -143,6 +204,8 @@ func (p *performance) add(score, y float64) {
 	if truth == (score >= 0.5) {
 		p.correct++
 	}
+	p.cells[cellOf(score >= p.threshold, truth)]++
+	p.calibration[min(max(int(score*calibrationBins), 0), calibrationBins-1)].add(score, truth)
 	const tiny = 1e-15
 	p.logLoss -= math.Log(min(max(likelihood, tiny), 1-tiny))
 	if p.hist != nil {
@@ -181,13 +244,16 @@ func (p *performance) report() LabelReport {
 	r.Coverage = n / float64(max(p.rows, p.labelled))
 	r.Brier = p.squared / n
 	if p.notBinary {
+		r.Metrics = p.errors.metrics(n, p.squared)
 		return r
 	}
 	r.PositiveRate = float64(p.positives) / n
 	r.AUC = p.auc()
 	if !p.outsideUnit {
 		r.LogLoss, r.Accuracy = p.logLoss/n, float64(p.correct)/n
+		r.Confusion = confusionOf(p.cells)
 	}
+	r.Metrics = p.metrics(&r)
 	return r
 }
 

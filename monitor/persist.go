@@ -92,7 +92,7 @@ func (m *Monitor) setState(data []byte) error {
 	}
 	fresh := newHistory(e, &m.opts)
 	fresh.read(r, e)
-	labels := newLabels(m.opts.MaxPending, m.opts.LabelTTL)
+	labels := newLabels(m.opts.MaxPending, m.opts.LabelTTL, m.opts.LabelHorizon)
 	labels.begin(e)
 	labels.read(r, e)
 	if r.bad || len(r.b) > 0 || len(open) == 0 {

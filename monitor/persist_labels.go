@@ -55,6 +55,7 @@ func (f *frozen) write(w *writer, epoch int) {
 		w.uint(uint64(max(e.at, 0)))
 		w.uint(uint64(e.window))
 		w.bool(e.labelled)
+		w.b = append(w.b, e.codes[:]...)
 	}
 }
 
@@ -76,11 +77,17 @@ func (l *labels) read(r *reader, e *epoch) {
 			r.fail()
 		}
 	}
-	const least = 16 + 8 + 1 + 1 + 1
+	const least = 16 + 8 + 1 + 1 + 1 + maxSliceBy
 	for range r.count(least) {
 		var x entry
 		copy(x.id[:], r.take(len(x.id)))
 		x.score, x.at, x.window, x.labelled = r.float(), int64(r.uint()), uint32(r.int(1<<30)), r.bool()
+		copy(x.codes[:], r.take(len(x.codes)))
+		for j, c := range x.codes {
+			if c > 0 && (j >= len(e.slices) || int(c) > len(e.slices[j].values)) {
+				r.fail()
+			}
+		}
 		x.epoch = uint16(e.number)
 		if r.bad || x.id == (ID{}) || x.score-x.score != 0 {
 			r.fail()
@@ -111,6 +118,23 @@ func (p *performance) write(w *writer) {
 	w.float(p.squared)
 	w.bool(p.notBinary)
 	w.bool(p.outsideUnit)
+	for _, n := range p.cells {
+		w.uint(n)
+	}
+	w.floats([]float64{p.errors.sum, p.errors.abs, p.errors.fourth, p.errors.y, p.errors.ySquared})
+	for _, b := range p.calibration {
+		w.uint(b.rows)
+		w.uint(b.positives)
+		w.float(b.scores)
+	}
+	for _, values := range p.groups {
+		for _, g := range values {
+			for _, n := range append([]uint64{g.rows, g.predicted}, g.cells[:]...) {
+				w.uint(n)
+			}
+		}
+	}
+	w.time(p.end)
 	w.floats(p.scores)
 	for _, t := range p.truths {
 		w.bool(t)
@@ -130,6 +154,26 @@ func (p *performance) read(r *reader) {
 	p.rows, p.labelled, p.positives, p.correct = r.uint(), r.uint(), r.uint(), r.uint()
 	p.logLoss, p.squared = r.float(), r.float()
 	p.notBinary, p.outsideUnit = r.bool(), r.bool()
+	for i := range p.cells {
+		p.cells[i] = r.uint()
+	}
+	if s := r.floats(); len(s) == 5 {
+		p.errors = errorSums{s[0], s[1], s[2], s[3], s[4]}
+	} else {
+		r.fail()
+	}
+	for i := range p.calibration {
+		p.calibration[i] = calibrationBin{r.uint(), r.uint(), r.float()}
+	}
+	if p.number > 0 {
+		p.groups = nil
+	}
+	for _, values := range p.groups {
+		for i := range values {
+			values[i] = group{r.uint(), r.uint(), [4]uint64{r.uint(), r.uint(), r.uint(), r.uint()}}
+		}
+	}
+	p.end = r.time()
 	p.scores = r.floats()
 	if len(p.scores) > exactPairs {
 		r.fail()

@@ -80,6 +80,9 @@ type Report struct {
 	// Labels are the metrics of the labels that had come when the window was
 	// closed; Monitor.Performance has them as more come.
 	Labels LabelReport `json:"labels"`
+	// Estimated says what the metrics of the window are expected to be, before
+	// any label has come; empty where the reference has no outcomes of 0 and 1.
+	Estimated []Estimated `json:"estimated,omitempty"`
 	// Key names this report for whoever acts on it, so that acting twice can
 	// be avoided: model, version, window and a digest of all counts.
 	Key string `json:"key"`

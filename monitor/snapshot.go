@@ -19,8 +19,8 @@ type Snapshot struct {
 	Labels LabelCounts
 	// Overall is the performance of all rows of the current version.
 	Overall LabelReport
-	// Ripe is the performance of the newest closed window of which at least
-	// half the rows have a label; its Window is 0 when there is none.
+	// Ripe is the performance of the newest closed window that is mature; its
+	// Window is 0 when there is none.
 	Ripe LabelReport
 	// Report is the last one of the current version; nil before the first.
 	Report *Report

@@ -277,7 +277,7 @@ var table = &archtest.Table{
 		"monitor/drift/stream":          {Own: []string{"monitor/drift"}},
 		"monitor/drift/internal/matrix": {},
 		"monitor/drift/column":          {Own: []string{"monitor/drift", "monitor/drift/internal/matrix"}},
-		"monitor":                       {Own: []string{"dataset/profile", "monitor/drift"}},
+		"monitor":                       {Own: []string{"dataset/profile", "monitor/drift", "monitor/drift/estimate"}},
 		"monitor/servehook":             {Own: []string{"monitor", "dataset/profile", "serve", "serve/oip"}},
 		"monitor/inferlog":              {Own: []string{"monitor", "dataset"}, Link: arrow},
 		"monitor/promexport":            {Own: []string{"monitor", "dataset/profile"}, Link: prometheus},
