@@ -15,6 +15,8 @@ const (
 	// have in common.
 	lag      = 8
 	minPairs = 8
+	// maxEffect is an effect at which a window says nothing any more.
+	maxEffect = 1e9
 )
 
 // design estimates the design effect of each feature: how many times larger
@@ -61,8 +63,7 @@ func differences(ref, cur *profile.Bins) []float64 {
 		return nil
 	}
 	if ref.Kind != profile.Categorical {
-		sd := spread(ref)
-		return []float64{n, finite((cur.Mean() - ref.Mean()) / sd)}
+		return []float64{n, meanGap(ref, cur, total, n)}
 	}
 	out := append(make([]float64, 0, len(ref.Counts)+1), n)
 	for i, c := range ref.Counts {
@@ -74,6 +75,26 @@ func differences(ref, cur *profile.Bins) []float64 {
 		out = append(out, (float64(cur.Counts[i])/n-share)/math.Sqrt(share))
 	}
 	return out
+}
+
+// meanGap is the difference of the means over the positions of the bins, in
+// standard deviations of the reference over them: there, one absurd value in a
+// window moves nothing.
+func meanGap(ref, cur *profile.Bins, total, n float64) float64 {
+	positions := ref.Positions()
+	unit, centre := spread(ref), finite(ref.Mean())
+	var mean, square, now float64
+	for i, at := range positions {
+		z := at/unit - centre/unit
+		share := float64(ref.Counts[i]) / total
+		mean += share * z
+		square += share * z * z
+		now += float64(cur.Counts[i]) / n * z
+	}
+	if sd := math.Sqrt(square - mean*mean); sd > 0 && sd <= math.MaxFloat64 {
+		return (now - mean) / sd
+	}
+	return 0
 }
 
 // at returns what the nth oldest window says of a feature, nil for nothing.
@@ -124,7 +145,7 @@ func (d *design) effect(feature int, alpha float64) float64 {
 	// Student's law, by the first term of its expansion (Fisher 1925).
 	z := math.Sqrt2 * math.Erfinv(1-alpha)
 	student := 1 + (z*z+1)/(4*efficiency*float64(pairs))
-	return max(1, ratio*student*student)
+	return min(max(1, ratio*student*student), maxEffect)
 }
 
 // effects returns the design effect of each feature, and of the score last.

@@ -7,17 +7,19 @@ import (
 )
 
 // Encoder turns values into the slots of a row for Observe, by the features of
-// one reference. It never changes: Monitor.Encoder returns the same one until
-// Reset.
+// one reference. Monitor.Encoder returns the same one until Reset. It notes the
+// categories that the reference does not name, for the report of the window,
+// and is safe for concurrent use.
 type Encoder struct {
 	names []string
 	bins  []*profile.Bins
 	codes []map[string]float64 // Nil for numbers.
+	fresh []unseen
 }
 
 func newEncoder(ref *profile.Reference) *Encoder {
 	n := len(ref.Features)
-	e := &Encoder{names: make([]string, n), bins: make([]*profile.Bins, n), codes: make([]map[string]float64, n)}
+	e := &Encoder{names: make([]string, n), bins: make([]*profile.Bins, n), codes: make([]map[string]float64, n), fresh: make([]unseen, n)}
 	for i, f := range ref.Features {
 		e.names[i], e.bins[i] = f.Name, f.Bins
 		if f.Bins.Kind == profile.Categorical {
@@ -58,11 +60,15 @@ func (e *Encoder) Category(feature int, s string) float64 {
 		return code
 	}
 	// Not known, or so long that profiles know it under a shorter name.
-	return float64(e.bins[feature].Code(s))
+	code := e.bins[feature].Code(s)
+	if code == len(e.codes[feature]) {
+		e.fresh[feature].note(s)
+	}
+	return float64(code)
 }
 
 // CategoryBytes is Category for text in a byte slice, which is not kept. It
-// allocates for unseen categories of more than 32 bytes only.
+// allocates for unseen categories only.
 func (e *Encoder) CategoryBytes(feature int, s []byte) float64 {
 	if !e.Categorical(feature) {
 		return math.NaN()
@@ -70,7 +76,11 @@ func (e *Encoder) CategoryBytes(feature int, s []byte) float64 {
 	if code, ok := e.codes[feature][string(s)]; ok {
 		return code
 	}
-	return float64(e.bins[feature].Code(string(s)))
+	code := e.bins[feature].Code(string(s))
+	if code == len(e.codes[feature]) {
+		e.fresh[feature].note(string(s))
+	}
+	return float64(code)
 }
 
 // Encoder returns the encoder of the current reference.

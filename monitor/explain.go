@@ -42,6 +42,20 @@ func (r *Report) explain(ref, cur *profile.Reference, p *Policy) {
 	}
 }
 
+// nameUnseen adds the unseen categories that the encoder met since the last
+// report.
+func (r *Report) nameUnseen(e *epoch) {
+	place := make(map[string]int, e.width)
+	for i, name := range e.encoder.names {
+		place[name] = i
+	}
+	for i := range r.Features {
+		if f := &r.Features[i]; f.Categorical() {
+			f.UnseenTop, f.UnseenDistinct = e.encoder.fresh[place[f.Name]].take()
+		}
+	}
+}
+
 // cause says in one sentence what happened to a feature.
 func (f *FeatureReport) cause() string {
 	text := fmt.Sprintf("%q", f.Name)
@@ -59,6 +73,9 @@ func (f *FeatureReport) cause() string {
 		if !f.Categorical() && f.Mean != f.RefMean {
 			text += fmt.Sprintf(", mean %s instead of %s", number(f.Mean), number(f.RefMean))
 		}
+	}
+	if len(f.UnseenTop) > 0 && len(f.Rules) > 0 {
+		text += fmt.Sprintf("; the reference does not name %q", f.UnseenTop)
 	}
 	if len(f.Moved) > 0 {
 		m := f.Moved[0]

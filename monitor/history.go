@@ -122,6 +122,7 @@ func (m *Monitor) report(w *window) Report {
 	}
 	r.Quality = h.quality(w, p)
 	r.Slices = m.compareSlices(w, p, r.Alpha)
+	r.nameUnseen(e)
 	r.explain(ref, w.cur, p)
 	r.Labels, _ = m.labels.window(w.number)
 	r.Estimated = estimated(e.ref, w.cur.Score, m.opts.Threshold)
