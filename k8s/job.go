@@ -165,7 +165,7 @@ func gone(id string) error {
 func (j *job) Wait(ctx context.Context) (*train.Result, error) {
 	var result *train.Result
 	var failure error
-	past := &history{j: j, seen: map[int]phase.Past{}, noted: map[int]bool{}}
+	past := &history{j: j}
 	err := j.follow(ctx, func(r *phase.Root, pods []phase.Pod) (bool, error) {
 		s, end := phase.Assess(r, pods)
 		if end == nil {

@@ -143,33 +143,40 @@ func remember(r *phase.Root, gone []phase.Past, notes map[string]any) bool {
 // history follows the pods of a job that is waited for, and notes attempts that
 // are over: the objects of their pods are removed at some time, and with them all
 // that says when they ran.
+//
+// Thousands of jobs may be waited for, and nearly all of them have one attempt:
+// so these are lists and no maps, which begin with room for eight.
 type history struct {
 	j     *job
-	seen  map[int]phase.Past
-	noted map[int]bool
+	seen  []phase.Past
+	noted []int
 }
 
 func (h *history) look(ctx context.Context, r *phase.Root, pods []phase.Pod) {
-	newest, there := -1, map[int]bool{}
+	newest := -1
 	for i := range pods {
 		if !pods[i].Gone {
 			newest = max(newest, pods[i].Attempt)
-			there[pods[i].Attempt] = true
 		}
 	}
 	for _, p := range h.j.pasts(ctx, pods) {
-		h.seen[p.Attempt] = p
+		if i := slices.IndexFunc(h.seen, func(q phase.Past) bool { return q.Attempt == p.Attempt }); i >= 0 {
+			h.seen[i] = p
+		} else {
+			h.seen = append(h.seen, p)
+		}
 	}
 	var gone []phase.Past
-	for n, p := range h.seen {
-		if h.noted[n] || (there[n] && (n >= newest || p.Finished.IsZero())) {
+	for _, p := range h.seen {
+		there := slices.ContainsFunc(pods, func(q phase.Pod) bool { return !q.Gone && q.Attempt == p.Attempt })
+		if slices.Contains(h.noted, p.Attempt) || (there && (p.Attempt >= newest || p.Finished.IsZero())) {
 			continue
 		}
 		if p.Finished.IsZero() {
 			p.Finished = time.Now().UTC().Truncate(time.Second)
 		}
 		gone = append(gone, p)
-		h.noted[n] = true
+		h.noted = append(h.noted, p.Attempt)
 	}
 	if len(gone) == 0 || r.Ended {
 		return

@@ -29,6 +29,7 @@ type config struct {
 	writers int
 	sample  int
 	poll    time.Duration
+	profile string
 }
 
 func main() {
@@ -39,6 +40,7 @@ func main() {
 	flag.IntVar(&c.writers, "writers", 8, "jobs that are submitted, or created, beside each other")
 	flag.IntVar(&c.sample, "sample", 200, "jobs whose end, and whose answer to Why, is timed")
 	flag.DurationVar(&c.poll, "poll", 2*time.Second, "how often the polling client asks")
+	flag.StringVar(&c.profile, "cpuprofile", "", "file for a profile of this program while jobs are submitted")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"runtime"
+	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -90,6 +92,17 @@ func (b *bench) submit(ctx context.Context) error {
 		if err := b.cluster.Kill(component); err != nil {
 			return err
 		}
+	}
+	if b.profile != "" {
+		out, err := os.Create(b.profile)
+		if err != nil {
+			return err
+		}
+		defer out.Close()
+		if err := pprof.StartCPUProfile(out); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
 	}
 	const turn = 250
 	var mu sync.Mutex
