@@ -92,7 +92,7 @@ func bromwich(x float64, m int) float64 {
 	}
 	var sum, phase float64
 	last := 0.0
-	for i := 0; i < 1<<18; i++ {
+	for i := range 1 << 18 {
 		s := complex(at, step*float64(i))
 		d := determinant(s)
 		// The power's branch is the one that is continuous along the line.

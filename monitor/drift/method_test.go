@@ -141,7 +141,7 @@ func TestCritical(t *testing.T) {
 		// Rows move from the second half of the window to the first until the
 		// p-value is alpha.
 		var p, score, noise float64
-		for moved := uint64(0); moved < 100; moved++ {
+		for moved := range uint64(100) {
 			cur := make([]uint64, bins)
 			for i := range cur {
 				cur[i] = m / bins

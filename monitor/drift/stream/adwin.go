@@ -2,6 +2,7 @@ package stream
 
 import (
 	"math"
+	"slices"
 
 	"github.com/millwright-ml/millwright/internal/errs"
 )
@@ -163,9 +164,9 @@ func (d *ADWIN) cut() bool {
 	variance := s.Squares / width
 	least := float64(d.opts.MinWindow)
 	var n, total float64
-	for i := len(s.Rows) - 1; i >= 0; i-- {
+	for i, row := range slices.Backward(s.Rows) {
 		size := math.Ldexp(1, i)
-		for _, b := range s.Rows[i] {
+		for _, b := range row {
 			n += size
 			total += b.Total
 			rest := width - n
