@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Provisions the real components of test ring 3: S3 servers (versitygw, MinIO),
-# four Python environments (foreign readers; the engines that read datasets;
-# upstream's MLflow, scikit-learn and TensorBoard; Sigstore's model-signing),
+# five Python environments (foreign readers; the engines that read datasets;
+# upstream's MLflow, scikit-learn and TensorBoard; Sigstore's model-signing; the
+# libraries that train tree ensembles, with ONNX Runtime),
 # Spark with Delta Lake, PostgreSQL, Chromium, promtool, and a Kubernetes cluster
 # (control plane, kwok, Kueue, JobSet, Kubeflow Trainer). What it builds stays in
 # ${MILLWRIGHT_CACHE:-.cache}, one folder a version; a second run finds it there
@@ -11,13 +12,13 @@
 #
 #   scripts/realtools.sh              everything
 #   scripts/realtools.sh NAME…        some of: versitygw minio python engines spark
-#                                     mlflow signing oip node postgres chromium promtool kube
+#                                     mlflow signing trees oip node postgres chromium promtool kube
 #
 # The tests find the tools at $CACHE/bin/{versitygw,minio,promtool,chromium},
 # $CACHE/bin/{postgres,initdb,pg_ctl}, $CACHE/venv/bin/python,
 # $CACHE/bin/{kube-controlplane,kwok,kueue,jobset,trainer} and $CACHE/kube,
 # $CACHE/mlflow-venv/bin/python, $CACHE/signing-venv/bin/python,
-# $CACHE/oip-venv/bin/python, $CACHE/bin/node and $CACHE/node.
+# $CACHE/trees-venv/bin/python, $CACHE/oip-venv/bin/python, $CACHE/bin/node and $CACHE/node.
 set -euo pipefail
 
 versitygw_version=v1.8.0
@@ -159,10 +160,10 @@ kube_manifests() {
 	ln -sfn "$dir" "$cache/kube/$name"
 }
 
-# python_env NAME LINK REQUIREMENTS MODULES makes the virtual environment that a
-# file of pins describes, and tries to import the modules.
+# python_env NAME LINK REQUIREMENTS MODULES [FLAGS] makes the virtual environment
+# that a file of pins describes, and tries to import the modules.
 python_env() {
-	local name=$1 link=$cache/$2 requirements=$testdata/$3 modules=$4
+	local name=$1 link=$cache/$2 requirements=$testdata/$3 modules=$4 flags=${5:-}
 	local python key dir began=$SECONDS log=$cache/tools/$name.log
 	python=$(command -v python3) || die "$name" "there is no python3 on the PATH"
 	# Another interpreter or other pins are another environment.
@@ -178,7 +179,8 @@ python_env() {
 	mkdir -p "$(dirname "$dir")"
 	"$python" -m venv "$dir" >"$log" 2>&1 9>&- ||
 		die "$name" "python3 -m venv failed (on Debian it needs the package python3-venv)" "$log"
-	"$dir/bin/python" -m pip install --disable-pip-version-check --only-binary :all: -r "$requirements" >>"$log" 2>&1 9>&- ||
+	# shellcheck disable=SC2086 # Flags have no spaces.
+	"$dir/bin/python" -m pip install --disable-pip-version-check --only-binary :all: $flags -r "$requirements" >>"$log" 2>&1 9>&- ||
 		die "$name" "pip install failed (is the package index reachable, and is there a wheel of every pin for $("$python" -V)?)" "$log"
 	"$dir/bin/python" -c "import $modules" >>"$log" 2>&1 ||
 		die "$name" "the packages are installed and cannot be imported" "$log"
@@ -377,7 +379,7 @@ apt_private() {
 		-o Dir::State::status=/var/lib/dpkg/status -o APT::Sandbox::User="$(id -un)" "$@"
 }
 
-[ $# -gt 0 ] || set -- versitygw minio python engines spark mlflow signing oip node postgres chromium promtool kube
+[ $# -gt 0 ] || set -- versitygw minio python engines spark mlflow signing trees oip node postgres chromium promtool kube
 for name in "$@"; do
 	case $name in
 	versitygw) go_tool versitygw github.com/versity/versitygw/cmd/versitygw "$versitygw_version" ;;
@@ -389,11 +391,13 @@ for name in "$@"; do
 	oip) python_env oip oip-venv requirements-oip.txt 'mlserver, tritonclient.grpc, tritonclient.http' ;;
 	node) node ;;
 	signing) python_env signing signing-venv requirements-signing.txt 'model_signing' ;;
+	# Without what CatBoost asks for to draw pictures.
+	trees) python_env trees trees-venv requirements-trees.txt 'catboost, lightgbm, onnxruntime, skl2onnx, sklearn, xgboost' --no-deps ;;
 	postgres) postgres ;;
 	chromium) chromium ;;
 	promtool) promtool ;;
 	kube) kube ;;
-	*) die "$name" "is none of: versitygw minio python engines spark mlflow signing oip node postgres chromium promtool kube" ;;
+	*) die "$name" "is none of: versitygw minio python engines spark mlflow signing trees oip node postgres chromium promtool kube" ;;
 	esac
 done
 say "all in $cache"

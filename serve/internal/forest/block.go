@@ -17,7 +17,8 @@ func sizeOf[T Float]() int {
 func sumBlocks[T, S Float](f *Forest[T], s *scratch[T], dst []T, rows []S, n int) int {
 	each := len(f.slots) * lanes * sizeOf[T]()
 	blocks := max(1, min(blockBytes/each, (n+lanes-1)/lanes))
-	s.block = grow(s.block, blocks*len(f.slots))
+	room := f.slotRoom()
+	s.block = grow(s.block, blocks*room)
 	s.sums = grow(s.sums, blocks*f.outputs)
 	done := 0
 	for n-done >= lanes/2 {
@@ -28,7 +29,7 @@ func sumBlocks[T, S Float](f *Forest[T], s *scratch[T], dst []T, rows []S, n int
 		}
 		last := min(n, done+use*lanes) - 1
 		for b := range use {
-			fillBlock(f, s.block[b*len(f.slots):(b+1)*len(f.slots)], rows, done+b*lanes, last)
+			fillBlock(f, s.block[b*room:(b+1)*room], rows, done+b*lanes, last)
 			for k := range f.outputs {
 				for l := range lanes {
 					s.sums[b*f.outputs+k][l] = f.init[k]
@@ -72,19 +73,24 @@ func fillBlock[T, S Float](f *Forest[T], x [][lanes]T, rows []S, first, last int
 
 // walkBlocks walks each tree for eight rows at once, block after block.
 func (f *Forest[T]) walkBlocks(s *scratch[T], blocks int) {
-	nodes := f.nodes
+	room := f.slotRoom()
 	for r := range f.roots {
 		root := &f.roots[r]
 		for b := range blocks {
-			x := s.block[b*len(f.slots) : (b+1)*len(f.slots)]
-			at := walkRows(nodes, x, root.at, root.depth)
+			x := s.block[b*room : (b+1)*room]
+			var at [lanes]uint32
+			if f.packed != nil {
+				at = walkRowsPacked(f.packed, (*[maxPackedSlots][lanes]T)(x), root.at, root.depth)
+			} else {
+				at = walkRows(f.nodes, x, root.at, root.depth)
+			}
 			if f.vectors != nil {
 				f.addVectors(s.sums[b*f.outputs:(b+1)*f.outputs], &at)
 				continue
 			}
 			sum := &s.sums[b*f.outputs+int(root.output)]
 			for l, a := range at {
-				sum[l] += nodes[a].threshold
+				sum[l] += f.leafOf(a)
 			}
 		}
 	}
@@ -92,7 +98,7 @@ func (f *Forest[T]) walkBlocks(s *scratch[T], blocks int) {
 
 func (f *Forest[T]) addVectors(sums [][lanes]T, at *[lanes]uint32) {
 	for l, a := range at {
-		from := int(f.nodes[a].threshold) * f.outputs
+		from := int(f.leafOf(a)) * f.outputs
 		for k, v := range f.vectors[from : from+f.outputs] {
 			sums[k][l] += v
 		}

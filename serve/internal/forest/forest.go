@@ -39,6 +39,7 @@ type Forest[T Float] struct {
 	features int
 	outputs  int
 	nodes    []node[T]
+	packed   []packed[T] // in the place of nodes, where they fit
 	groups   []group
 	roots    []root
 	slots    []slot
@@ -65,7 +66,8 @@ func Build[T Float](b *Builder, opts *Options) (*Forest[T], error) {
 	}
 	f := &Forest[T]{
 		features: b.features, outputs: b.outputs, slots: b.slots, tiny: b.tiny, round32: opts.Round32,
-		nodes: make([]node[T], 0, b.nodes), init: make([]T, b.outputs), roots: make([]root, 0, len(b.trees)),
+		// A leaf's link is to the node before it, so that the first is nobody's.
+		nodes: make([]node[T], 1, b.nodes+1), init: make([]T, b.outputs), roots: make([]root, 0, len(b.trees)),
 	}
 	if len(opts.Init) != 0 && len(opts.Init) != b.outputs {
 		return nil, fmt.Errorf("%d base values for %d outputs: %w", len(opts.Init), b.outputs, errs.ErrInvalid)
@@ -87,6 +89,7 @@ func Build[T Float](b *Builder, opts *Options) (*Forest[T], error) {
 		t.nodes = nil
 	}
 	f.group()
+	f.pack()
 	f.scratch.New = func() any { return &scratch[T]{} }
 	return f, nil
 }
@@ -174,7 +177,7 @@ func (f *Forest[T]) Trees() int { return len(f.roots) }
 
 // Size returns about how many bytes the forest holds.
 func (f *Forest[T]) Size() int64 {
-	size := int64(len(f.nodes))*int64(8+sizeOf[T]()) + int64(len(f.groups))*80 + int64(len(f.slots))*40 + int64(len(f.vectors))*8
+	size := int64(len(f.nodes))*int64(8+sizeOf[T]()) + int64(len(f.packed))*int64(2*sizeOf[T]()) + int64(len(f.groups))*80 + int64(len(f.slots))*40 + int64(len(f.vectors))*8
 	for i := range f.slots {
 		if s := f.slots[i].set; s != nil {
 			size += int64(len(s.Words)) * 4

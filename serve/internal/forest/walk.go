@@ -51,7 +51,7 @@ func cast[T, S Float](f *Forest[T], v S) T {
 }
 
 func sumRow[T, S Float](f *Forest[T], s *scratch[T], dst []T, row []S) {
-	s.row = grow(s.row, len(f.slots))
+	s.row = grow(s.row, f.slotRoom())
 	s.single = grow(s.single, f.outputs+1)
 	x := s.row
 	x[0] = lowestValue[T]()
@@ -75,28 +75,33 @@ func sumRow[T, S Float](f *Forest[T], s *scratch[T], dst []T, row []S) {
 
 // walkTrees walks eight trees at once for one row.
 func (f *Forest[T]) walkTrees(acc, x []T) {
-	nodes := f.nodes
 	for g := range f.groups {
 		grp := &f.groups[g]
-		at := walk8(nodes, x, &grp.roots, grp.depth)
+		at := f.walkGroup(x, grp)
 		for i, a := range at {
-			acc[grp.outputs[i]] += nodes[a].threshold
+			acc[grp.outputs[i]] += f.leafOf(a)
 		}
 	}
 }
 
 // walkTreesVectors is walkTrees where each leaf adds to all outputs.
 func (f *Forest[T]) walkTreesVectors(acc, x []T) {
-	nodes := f.nodes
 	for g := range f.groups {
 		grp := &f.groups[g]
-		at := walk8(nodes, x, &grp.roots, grp.depth)
+		at := f.walkGroup(x, grp)
 		for i, a := range at {
 			if grp.outputs[i] != uint32(f.outputs) {
-				f.addVector(acc, nodes[a].threshold)
+				f.addVector(acc, f.leafOf(a))
 			}
 		}
 	}
+}
+
+func (f *Forest[T]) walkGroup(x []T, g *group) [lanes]uint32 {
+	if f.packed != nil {
+		return walk8Packed(f.packed, (*[maxPackedSlots]T)(x), &g.roots, g.depth)
+	}
+	return walk8(f.nodes, x, &g.roots, g.depth)
 }
 
 func (f *Forest[T]) addVector(acc []T, leaf T) {

@@ -2,7 +2,7 @@
 """Trains tree ensembles with the libraries themselves, on the data sets that come
 with scikit-learn, and writes for each the model's file, rows and the answers.
 
-    models.py OUT SIZE [PART...]     SIZE: small or big; PART: xgboost lightgbm catboost onnx
+    models.py OUT SIZE [PART...]     SIZE: small, fresh or big; PART: xgboost lightgbm catboost onnx
 
 OUT/<part>/<case>/ holds the model, rows.f64 (row after row, little endian),
 margin.<type> and predict.<type> (f32 or f64) and case.json. The small ones, which
@@ -18,9 +18,9 @@ import numpy as np
 from sklearn import datasets
 
 out, size, parts = sys.argv[1], sys.argv[2], sys.argv[3:] or ["xgboost", "lightgbm", "catboost", "onnx"]
-BIG = size == "big"
-ROWS = 3000 if BIG else 100
-ROUNDS = 60 if BIG else 6
+BIG = size != "small"
+ROWS = {"small": 100, "fresh": 2000, "big": 3000}[size]
+ROUNDS = {"small": 6, "fresh": 18, "big": 60}[size]
 
 
 def data(name, missing=0.1, seed=7):
@@ -230,7 +230,7 @@ def onnx_models():
 
         save("onnx", name, write, rows, None, scores, **more)
 
-    n = 40 if BIG else 5
+    n = {"small": 5, "fresh": 15, "big": 40}[size]
     x, y, rows = data("iris", missing=0)
     case("seed", tree.DecisionTreeClassifier(max_depth=2, random_state=1), x, y, rows)
     x, y, rows = data("breast_cancer", missing=0)
