@@ -270,6 +270,10 @@ var table = &archtest.Table{
 			"serve", "serve/oip", "internal/httperr", "serve/internal/cmath", "serve/internal/forest", "serve/internal/modeldoc",
 			"serve/internal/onnxpb", "serve/internal/treeop",
 		}},
+		"serve/onnx": {Own: []string{
+			"serve", "serve/oip", "internal/httperr", "serve/internal/cmath", "serve/internal/forest",
+			"serve/internal/onnxpb", "serve/internal/treeop",
+		}},
 
 		"monitor/drift":                 {},
 		"monitor/drift/multi":           {Own: []string{"monitor/drift", "monitor/drift/column", "monitor/drift/internal/matrix"}},

@@ -18,9 +18,9 @@ import numpy as np
 from sklearn import datasets
 
 out, size, parts = sys.argv[1], sys.argv[2], sys.argv[3:] or ["xgboost", "lightgbm", "catboost", "onnx"]
-BIG = size != "small"
-ROWS = {"small": 100, "fresh": 2000, "big": 3000}[size]
-ROUNDS = {"small": 6, "fresh": 18, "big": 60}[size]
+BIG = size == "big"
+ROWS = {"small": 100, "fresh": 1000, "big": 3000}[size]
+ROUNDS = 60 if BIG else 6
 
 
 def data(name, missing=0.1, seed=7):
@@ -70,7 +70,7 @@ def xgboost_models():
     import xgboost as xgb
 
     def case(name, params, train, y, rows, ext="json", kinds=None, rounds=ROUNDS, stop=False, **extra):
-        params = {"nthread": 2, "max_depth": 6 if BIG else 4, "seed": 1, **params}
+        params = {"nthread": 1, "max_depth": 6 if BIG else 4, "seed": 1, **params}
         make = lambda x, label=None: xgb.DMatrix(x, label=label, feature_types=kinds, enable_categorical=kinds is not None)
         d = make(train, y)
         for key, value in extra.items():
@@ -124,7 +124,7 @@ def lightgbm_models():
     import lightgbm as lgb
 
     def case(name, params, train, y, rows, rounds=ROUNDS, cats=(), stop=False, **options):
-        params = {"verbose": -1, "num_threads": 2, "seed": 1, "min_data_in_leaf": 5, "num_leaves": 31 if BIG else 9, "deterministic": True, **params}
+        params = {"verbose": -1, "num_threads": 1, "seed": 1, "min_data_in_leaf": 5, "num_leaves": 31 if BIG else 9, "deterministic": True, **params}
         sets = lambda a, b: lgb.Dataset(a, b, categorical_feature=list(cats), free_raw_data=False)
         if stop:
             cut = len(y) // 2
@@ -168,7 +168,7 @@ def catboost_models():
     from catboost import CatBoost, Pool
 
     def case(name, params, train, y, rows, cats=None, answer="Probability", rounds=ROUNDS):
-        params = {"iterations": rounds, "depth": 6 if BIG else 4, "verbose": 0, "thread_count": 2, "random_seed": 1, "allow_writing_files": False, **params}
+        params = {"iterations": rounds, "depth": 6 if BIG else 4, "verbose": 0, "thread_count": 1, "random_seed": 1, "allow_writing_files": False, **params}
         b = CatBoost(params)
         table = lambda a: [[int(v) if cats and i in cats else v for i, v in enumerate(row)] for row in a] if cats else a
         b.fit(Pool(table(train), y, cat_features=cats))
@@ -230,7 +230,7 @@ def onnx_models():
 
         save("onnx", name, write, rows, None, scores, **more)
 
-    n = {"small": 5, "fresh": 15, "big": 40}[size]
+    n = 40 if BIG else 5
     x, y, rows = data("iris", missing=0)
     case("seed", tree.DecisionTreeClassifier(max_depth=2, random_state=1), x, y, rows)
     x, y, rows = data("breast_cancer", missing=0)
@@ -261,5 +261,5 @@ def pack(part):
 
 for part in parts:
     globals()[part + "_models"]()
-    if not BIG:
+    if size == "small":
         pack(part)
