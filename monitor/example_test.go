@@ -106,3 +106,60 @@ func ExampleMonitor_Label() {
 	// unknown
 	// AUC 0.50 on 75 % of the rows
 }
+
+// The fields of a struct are the features of the model. A lasting drift opens
+// one trigger, whose key names what is to be done.
+func ExampleNewStructEncoder() {
+	type order struct {
+		Amount  float64 `monitor:"amount"`
+		Country string  `monitor:"country"`
+	}
+	b, err := profile.NewBuilder([]profile.Input{
+		{Name: "amount", Kind: profile.Numeric}, {Name: "country", Kind: profile.Categorical},
+	}, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for i := range 5000 {
+		r := profile.Record{Numbers: []float64{float64(i * 7 % 100)}, Texts: []string{[]string{"CH", "FR"}[i%2]}}
+		if err := b.Add(&r); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	ref, err := b.Reference()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	m, err := monitor.New(ref, &monitor.Options{Model: "fraud", Version: "3", Policy: monitor.Policy{K: 2, N: 3}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	orders, err := monitor.NewStructEncoder[order](m)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for window := range 3 {
+		for i := range 1000 {
+			o := order{Amount: float64(i * 7 % 100), Country: "CH"}
+			if i%2 == 1 && window == 0 {
+				o.Country = "FR"
+			}
+			orders.Observe(&o, 0.5, monitor.ID{})
+		}
+		r, err := m.Cut(context.Background())
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(r.State, r.Worst().Name, len(r.Causes), r.Trigger != nil && r.Trigger.New)
+	}
+	// Output:
+	// ok amount 0 false
+	// warn country 1 false
+	// drift country 1 true
+}

@@ -20,7 +20,8 @@ type history struct {
 	spans   []span
 	design  design
 	machine *machine
-	before  struct { // Counters at the end of the last window.
+	total   *profile.Reference // Of all windows added in this process.
+	before  struct {           // Counters at the end of the last window.
 		misfits  SchemaCounts
 		rejected uint64
 	}
@@ -43,7 +44,7 @@ type span struct {
 }
 
 func newHistory(e *epoch, o *Options) *history {
-	h := &history{machine: newMachine(e, o.Model)}
+	h := &history{machine: newMachine(e, o.Model), total: e.bare.Empty()}
 	longest := 0
 	for _, s := range o.Spans {
 		h.spans = append(h.spans, span{Span: s, sum: e.bare.Empty()})
@@ -64,6 +65,9 @@ func (h *history) back(n int) *pane {
 // add puts a closed window into the ring and the sums.
 func (h *history) add(p *pane) error {
 	h.closed++
+	if err := h.total.Merge(p.cur); err != nil {
+		return err
+	}
 	if cap(h.panes) == 0 {
 		return nil
 	}

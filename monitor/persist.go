@@ -44,16 +44,7 @@ func (m *Monitor) freeze() (*writer, *frozen, int) {
 
 	// Windows that no report has taken in yet, the open one last. One that is
 	// in OnReport right now is in the history already.
-	var open []*window
-	if r := m.reporting; r != nil && !r.added && r.epoch == e {
-		open = append(open, r)
-	}
-	for _, c := range m.closing {
-		if c.epoch == e {
-			open = append(open, c)
-		}
-	}
-	open = append(open, m.win)
+	open := m.unreported(e)
 	w.int(len(open))
 	for _, o := range open {
 		w.window(o)
@@ -298,5 +289,6 @@ func (e *epoch) fits(feature, n int) bool {
 // take becomes another history, whose owner gives it up. The caller holds h.mu.
 func (h *history) take(o *history) {
 	h.panes, h.next, h.closed, h.spans = o.panes, o.next, o.closed, o.spans
+	h.total = h.total.Empty()
 	h.design, h.machine, h.before = o.design, o.machine, o.before
 }

@@ -88,3 +88,35 @@ func ExampleReference() {
 	// age: 1 missing, 1 above 77
 	// plan: [free pro] and others: [1 1 1]
 }
+
+// A reference is built in one pass over rows that the model was not trained
+// on, with what came of them.
+func ExampleBuilder() {
+	b, err := profile.NewBuilder([]profile.Input{{Name: "amount", Kind: profile.Numeric}}, &profile.BuilderOptions{
+		Score: true, Split: "holdout 20 %",
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for i := range 1000 {
+		r := profile.Record{Numbers: []float64{float64(i % 50)}, Score: float64(i%2)*0.5 + 0.25, Outcome: float64(i % 2)}
+		if err := b.Add(&r); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	ref, err := b.Reference()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	c := ref.Calibrator()
+	fmt.Println("rows:", ref.Rows, "chunks:", ref.Chunks.N)
+	fmt.Println("a score of 0.75 means", c.Probability(0.75))
+	fmt.Printf("calibration error: %.2f, after calibration %.2f\n", c.Raw, c.Calibrated)
+	// Output:
+	// rows: 1000 chunks: 2
+	// a score of 0.75 means 1
+	// calibration error: 0.25, after calibration 0.00
+}
