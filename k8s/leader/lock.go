@@ -19,10 +19,10 @@ type watchedLock struct {
 
 	report func(error)
 
-	mu      sync.Mutex
-	now     *candidacy
-	number  int64
-	asked   bool // a question had an answer, or was lost on the way
+	mu     sync.Mutex
+	now    *candidacy
+	number int64
+	asked  bool // a question had an answer, or was lost on the way
 }
 
 var errLeading = errors.New("the leadership is not over")

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -42,7 +43,7 @@ func main() {
 	flag.DurationVar(&c.poll, "poll", 2*time.Second, "how often the polling client asks")
 	flag.StringVar(&c.profile, "cpuprofile", "", "file for a profile of this program while jobs are submitted")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, c); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
