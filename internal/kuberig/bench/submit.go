@@ -186,11 +186,11 @@ func (b *bench) each(ctx context.Context, n int, do func(context.Context, int) e
 	return time.Since(began), errors.Join(errs...)
 }
 
-// held is what the program has on its heap and its stacks, in bytes.
-func held() float64 {
+// held is what the program has on its heap, and on its stacks, in bytes.
+func held() (heap, stacks float64) {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return float64(m.HeapAlloc + m.StackInuse)
+	return float64(m.HeapAlloc), float64(m.StackInuse)
 }
