@@ -76,15 +76,14 @@ func direct(tb testing.TB, opts *serve.Options) func() {
 	}
 }
 
-// The whole handler without net/http: the decoder's allocations, one for the
-// request, the model's own two, one for a context with a deadline and its
-// timer.
+// The whole handler without net/http: one allocation for the request, one for
+// its id, the model's own two; none for the deadline or the batcher.
 func TestHandlerAllocationBudget(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector empties pools at random")
 	}
-	require.LessOrEqual(t, testing.AllocsPerRun(500, direct(t, &serve.Options{Timeout: -1})), 8.0)
-	require.LessOrEqual(t, testing.AllocsPerRun(500, direct(t, nil)), 12.0)
+	require.LessOrEqual(t, testing.AllocsPerRun(500, direct(t, &serve.Options{Timeout: -1})), 5.0)
+	require.LessOrEqual(t, testing.AllocsPerRun(500, direct(t, nil)), 5.0)
 }
 
 func BenchmarkHandler(b *testing.B) {

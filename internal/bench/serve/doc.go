@@ -1,0 +1,2 @@
+// Package serve holds the benchmarks of package serve: see its tests.
+package serve
