@@ -21,7 +21,7 @@ import (
 // wide is a model of all datatypes and free dimensions that gives back what it
 // got, so that a row that ends up in the wrong place shows.
 type wide struct {
-	calls, merged atomic.Int64
+	calls atomic.Int64
 }
 
 var kinds = []oip.Datatype{
@@ -52,9 +52,7 @@ func (m *wide) Infer(_ context.Context, req *oip.InferRequest, resp *oip.InferRe
 	for range 20 {
 		runtime.Gosched() // Time for others to queue.
 	}
-	for i := range req.Inputs {
-		resp.Outputs = append(resp.Outputs, req.Inputs[i])
-	}
+	resp.Outputs = append(resp.Outputs, req.Inputs...)
 	return nil
 }
 

@@ -65,7 +65,7 @@ func (b *buffer) receive(r *http.Request, o *Options) (text, error) {
 		if err != nil {
 			return text{}, &encodingError{err}
 		}
-		defer in.Close() //nolint:errcheck // It only gives memory back.
+		defer in.Close()
 		body, length = in, -1
 	}
 	if b.in, err = readBody(b.in, lead, body, length, o.MaxBody); err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/millwright-ml/millwright/serve/oip"
 )
 
-// ErrForbidden: Options.Authorize has refused (403).
+// ErrForbidden is a refusal by Options.Authorize (403).
 var ErrForbidden = errors.New("forbidden")
 
 // Repository is where models are loaded from on request: the protocol's

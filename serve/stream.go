@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -74,7 +75,7 @@ func (s *Server) pump(ctx context.Context, m Streamer, q *request, yield func(*o
 			return nil, ended(ctx, err)
 		}
 		if part == nil {
-			return nil, fmt.Errorf("the model's stream has a part that is nil")
+			return nil, errors.New("the model's stream has a part that is nil")
 		}
 		if err := q.v.checkPart(part); err != nil {
 			return nil, fmt.Errorf("a part of the model's answer does not have its signature: %v", err)

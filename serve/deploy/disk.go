@@ -194,7 +194,7 @@ func copyFile(to io.Writer, from fs.FS, f file) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close() //nolint:errcheck // It was only read.
+	defer in.Close()
 	sum := sha256.New()
 	n, err := io.Copy(io.MultiWriter(to, sum), io.LimitReader(in, f.Size+1))
 	if err != nil {

@@ -127,7 +127,7 @@ func golden(files fs.FS, path string) ([]serve.Golden, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the golden cases: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // It was only read.
+	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxGolden+1))
 	if err != nil {
 		return nil, fmt.Errorf("the golden cases: %w", err)
