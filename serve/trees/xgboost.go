@@ -107,7 +107,7 @@ func (x *xgboost) readSizes(*Options) error {
 // readBase reads the base score: one number, or since version 3.1 a list of them.
 func (x *xgboost) readBase(text string) error {
 	var list []float32
-	for _, word := range strings.Split(strings.Trim(text, "[]"), ",") {
+	for word := range strings.SplitSeq(strings.Trim(text, "[]"), ",") {
 		v, err := strconv.ParseFloat(strings.TrimSpace(word), 32)
 		if err != nil || math.IsNaN(v) {
 			return fmt.Errorf("base_score %.40q: %w", text, errs.ErrInvalid)

@@ -16,9 +16,8 @@ type xgbTree struct {
 	// categories of the node catNodes[i] are catSizes[i] of them from
 	// catStarts[i] on.
 	categories, catNodes, catStarts, catSizes []int32
-	// vectors are the leaves of a tree with several targets.
-	vectors []float32
-	width   int
+	// width is how many values a leaf has.
+	width int
 }
 
 func readXGBTree(v *modeldoc.Value) (*xgbTree, error) {
