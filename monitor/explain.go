@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/millwright-ml/millwright/dataset/profile"
 )
@@ -58,12 +59,9 @@ func (r *Report) nameUnseen(e *epoch) {
 
 // cause says in one sentence what happened to a feature.
 func (f *FeatureReport) cause() string {
-	text := fmt.Sprintf("%q", f.Name)
-	for i, rule := range f.Rules {
-		if i > 0 {
-			text += ","
-		}
-		text += " " + rule
+	text := strconv.Quote(f.Name)
+	if len(f.Rules) > 0 {
+		text += " " + strings.Join(f.Rules, ", ")
 	}
 	if f.Drifted {
 		if len(f.Rules) > 0 {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,14 +32,15 @@ func play(t testing.TB, m *monitor.Monitor, src *source, rows int, shifts ...flo
 	return out
 }
 
-func states(reports []monitor.Report) (s string) {
+func states(reports []monitor.Report) string {
+	var s strings.Builder
 	for _, r := range reports {
-		s += string(r.State[0])
+		s.WriteByte(r.State[0])
 		if r.Trigger != nil && r.Trigger.New {
-			s += "!"
+			s.WriteByte('!')
 		}
 	}
-	return s
+	return s.String()
 }
 
 func TestStates(t *testing.T) {
@@ -176,7 +178,7 @@ func TestSeasonal(t *testing.T) {
 		for _, seasonal := range []bool{false, true} {
 			monitors[seasonal] = newMonitor(t, ref, &monitor.Options{Seasonal: seasonal, Policy: monitor.Policy{DesignEffect: 1, MinRows: 300}})
 		}
-		time.Sleep(time.Until(time.Date(2030, 1, 7, 0, 0, 0, 0, time.UTC))) // A Monday.
+		<-time.After(time.Until(time.Date(2030, 1, 7, 0, 0, 0, 0, time.UTC))) // A Monday.
 		alarms := map[bool]int{}
 		for hour := range 24 {
 			start := time.Now().UTC()
@@ -186,7 +188,7 @@ func TestSeasonal(t *testing.T) {
 				}
 				_ = seasonal
 			}
-			time.Sleep(time.Hour)
+			<-time.After(time.Hour)
 			for seasonal, m := range monitors {
 				r, err := m.Cut(t.Context())
 				require.NoError(t, err)
@@ -226,7 +228,7 @@ func TestQuality(t *testing.T) {
 			enc.Observe(map[string]any{"f00": "text", "f99": 1}, 0, monitor.ID{})
 		}
 		m.Observe([]float64{1, 2}, 0, monitor.ID{})
-		time.Sleep(90 * time.Second)
+		<-time.After(90 * time.Second)
 		r, err = m.Cut(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, []string{

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"math"
+	"slices"
 
 	"github.com/millwright-ml/millwright/monitor/drift/estimate"
 )
@@ -179,8 +180,8 @@ func (p *performance) ranking() []MetricValue {
 	}
 	var hits, seen, precision, top float64
 	tenth := total / 10
-	for i := len(pos) - 1; i >= 0; i-- {
-		k, n := pos[i], pos[i]+neg[i]
+	for i, k := range slices.Backward(pos) {
+		n := k + neg[i]
 		if n == 0 {
 			continue
 		}

@@ -106,14 +106,14 @@ func TestWindowTime(t *testing.T) {
 		m := newMonitor(t, src.reference(t, 500), &monitor.Options{
 			WindowTime: time.Minute, OnReport: func(r monitor.Report) { reports = append(reports, r) },
 		})
-		time.Sleep(time.Hour) // No window before the first row.
+		<-time.After(time.Hour) // No window before the first row.
 		m.Observe(src.row(nil), 0.5, monitor.ID{})
-		time.Sleep(50 * time.Millisecond) // No row falls on the end of a window.
+		<-time.After(50 * time.Millisecond) // No row falls on the end of a window.
 		for range 699 {
 			m.Observe(src.row(nil), 0.5, monitor.ID{})
-			time.Sleep(100 * time.Millisecond)
+			<-time.After(100 * time.Millisecond)
 		}
-		time.Sleep(2*time.Minute - time.Second)
+		<-time.After(2*time.Minute - time.Second)
 		synctest.Wait()
 		require.Len(t, reports, 3)
 		require.EqualValues(t, 601, reports[0].Rows)

@@ -174,8 +174,8 @@ func (r *reader) counts(into *profile.Reference) {
 func (h *history) write(w *writer) {
 	w.int(h.closed)
 	w.int(len(h.panes))
-	for n := len(h.panes) - 1; n >= 0; n-- { // The oldest first.
-		p := h.back(n)
+	for i := range h.panes { // The oldest first.
+		p := h.back(len(h.panes) - 1 - i)
 		w.time(p.from)
 		w.time(p.to)
 		w.b = p.cur.AppendCounts(w.b)

@@ -119,8 +119,7 @@ func newStructPlan(t reflect.Type, e *Encoder) *structPlan {
 // those of embedded structs with the same name.
 func collect(t reflect.Type, base uintptr, fields map[string]step) {
 	var embedded []reflect.StructField
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, tagged := f.Tag.Lookup("monitor")
 		if name == "-" {
 			continue

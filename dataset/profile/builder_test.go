@@ -135,14 +135,14 @@ func TestReferencesMerge(t *testing.T) {
 	part := func(from, to int) *profile.Reference { return build(t, rows[from:to], opts) }
 	a, b, c, all := part(0, 1000), part(1000, 1700), part(1700, 4000), part(0, 4000)
 	counts := func(r *profile.Reference) string {
-		s := fmt.Sprint(r.Rows, r.Chunks.N, len(r.Slices))
+		s := []any{r.Rows, r.Chunks.N, len(r.Slices)}
 		for _, f := range r.Features {
-			s += fmt.Sprint(f.Bins.Counts, f.Bins.Nulls, f.Bins.NonFinite, f.Bins.Below, f.Bins.Above)
+			s = append(s, f.Bins.Counts, f.Bins.Nulls, f.Bins.NonFinite, f.Bins.Below, f.Bins.Above)
 		}
 		for _, x := range r.Slices {
-			s += fmt.Sprint(x.By, x.Value, x.Part.Rows, x.Part.Features[0].Bins.Counts)
+			s = append(s, x.By, x.Value, x.Part.Rows, x.Part.Features[0].Bins.Counts)
 		}
-		return s
+		return fmt.Sprint(s...)
 	}
 	sum := func(parts ...*profile.Reference) *profile.Reference {
 		s := parts[0].Clone()
