@@ -388,7 +388,8 @@ for name in "$@"; do
 	engines) python_env engines engines-venv requirements-engines.txt 'chdb, deltalake, duckdb, pandas, polars, pyarrow, pyiceberg' ;;
 	spark) spark ;;
 	mlflow) python_env mlflow mlflow-venv requirements-mlflow.txt 'boto3, mlflow, pandas, psycopg2, sklearn, tensorboard' ;;
-	oip) python_env oip oip-venv requirements-oip.txt 'mlserver, tritonclient.grpc, tritonclient.http' ;;
+	# Not tritonclient.grpc beside mlserver: both register the names of the protocol.
+	oip) python_env oip oip-venv requirements-oip.txt 'grpc, mlserver, tritonclient.http' ;;
 	node) node ;;
 	signing) python_env signing signing-venv requirements-signing.txt 'model_signing' ;;
 	# Without what CatBoost asks for to draw pictures.
