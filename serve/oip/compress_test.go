@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -94,9 +95,9 @@ func TestInflateRefuses(t *testing.T) {
 			_, err = inflate(t, body[:n], encoding, nil)
 			require.ErrorIs(t, err, oip.ErrInvalid, "%s %d", encoding, n)
 		}
-		_, err = inflate(t, append(body[:len(body):len(body)], 'x'), encoding, nil)
+		_, err = inflate(t, append(slices.Clip(body), 'x'), encoding, nil)
 		require.ErrorContains(t, err, "goes on behind its end")
-		_, err = inflate(t, append(body[:len(body):len(body)], body...), encoding, nil)
+		_, err = inflate(t, append(slices.Clip(body), body...), encoding, nil)
 		require.ErrorIs(t, err, oip.ErrInvalid)
 		damaged := bytes.Clone(body)
 		damaged[len(damaged)-5]++

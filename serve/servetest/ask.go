@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -95,10 +96,8 @@ func (a *answer) refused(wants ...int) error {
 	if text, ok := m["error"].(string); !ok || text == "" {
 		return warnf("status %d without {\"error\": \"…\"}: %s", a.status, a.start())
 	}
-	for _, w := range wants {
-		if a.status == w {
-			return nil
-		}
+	if slices.Contains(wants, a.status) {
+		return nil
 	}
 	if len(wants) > 0 {
 		return warnf("status %d, clients expect %d", a.status, wants[0])

@@ -2,6 +2,7 @@ package servetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -16,7 +17,7 @@ var generateCases = []check{
 		}
 		g, err := c.Generate(ctx, s.opts.Generate, "", &oip.GenerateRequest{Inputs: s.opts.GenerateInputs})
 		if err == nil && len(g.Outputs) == 0 {
-			err = fmt.Errorf("the answer has no outputs")
+			err = errors.New("the answer has no outputs")
 		}
 		return err
 	}},
@@ -33,7 +34,7 @@ var generateCases = []check{
 			n++
 		}
 		if n == 0 {
-			return fmt.Errorf("the stream has no events")
+			return errors.New("the stream has no events")
 		}
 		return nil
 	}},

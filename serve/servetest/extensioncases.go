@@ -36,11 +36,7 @@ var binaryCases = []check{
 	smuggled("raw bytes that end early", func(body []byte, n int) ([]byte, string) { return body[:len(body)-1], strconv.Itoa(n) }),
 	smuggled("raw bytes that no tensor has", func(body []byte, n int) ([]byte, string) { return append(body, "more"...), strconv.Itoa(n) }),
 	smuggled("a size that is not the shape's", func(body []byte, n int) ([]byte, string) {
-		i := bytes.Index(body, []byte(`"binary_data_size":`))
 		changed := bytes.Replace(body, []byte(`"binary_data_size":`), []byte(`"binary_data_size":9`), 1)
-		if i < 0 {
-			return nil, ""
-		}
 		return changed, strconv.Itoa(n + 1)
 	}),
 }

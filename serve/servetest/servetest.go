@@ -15,7 +15,7 @@ import (
 	"github.com/millwright-ml/millwright/serve/oip"
 )
 
-// ErrInvalid: a base URL or options that are wrong.
+// ErrInvalid is the kind of error for a base URL or options that are wrong.
 var ErrInvalid = errs.ErrInvalid
 
 // Options say what to ask. Nil means the defaults.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -67,9 +68,7 @@ func TestFaultsAreFound(t *testing.T) {
 		return func(w http.ResponseWriter, r *http.Request) {
 			rec := httptest.NewRecorder()
 			good.ServeHTTP(rec, r)
-			for k, v := range rec.Header() {
-				w.Header()[k] = v
-			}
+			maps.Copy(w.Header(), rec.Header())
 			body := rec.Body.String()
 			if is(r, path) {
 				body = strings.ReplaceAll(body, from, to)
@@ -88,17 +87,13 @@ func TestFaultsAreFound(t *testing.T) {
 		{"errors are 200", func(w http.ResponseWriter, r *http.Request) {
 			rec := httptest.NewRecorder()
 			good.ServeHTTP(rec, r)
-			for k, v := range rec.Header() {
-				w.Header()[k] = v
-			}
+			maps.Copy(w.Header(), rec.Header())
 			_, _ = w.Write(rec.Body.Bytes())
 		}, "errors/no inputs", servetest.Fail},
 		{"errors are 500", func(w http.ResponseWriter, r *http.Request) {
 			rec := httptest.NewRecorder()
 			good.ServeHTTP(rec, r)
-			for k, v := range rec.Header() {
-				w.Header()[k] = v
-			}
+			maps.Copy(w.Header(), rec.Header())
 			if rec.Code >= 400 {
 				rec.Code = 500
 			}
