@@ -38,6 +38,9 @@ func TestTextsGetTheEncodingThatFits(t *testing.T) {
 	} {
 		for _, nulls := range []int{0, 5} {
 			for _, lists := range []bool{false, true} {
+				if stride > 1 && lists != (nulls > 0) {
+					continue // Half of them is enough for the race detector.
+				}
 				t.Run(fmt.Sprintf("%s/%d/%v", name, nulls, lists), func(t *testing.T) {
 					const rows = 20_000
 					typ := arrow.DataType(arrow.BinaryTypes.String)
