@@ -185,7 +185,7 @@ func (e *encoder) parameters(m map[string]any, name string, c claim) {
 // own.
 func (e *encoder) sorted(m map[string]any, name string) {
 	for _, k := range slices.Sorted(maps.Keys(m)) {
-		if k == name {
+		if name != "" && k == name {
 			e.refuse("parameter %q belongs to the binary extension and is set by a field", k)
 			continue
 		}

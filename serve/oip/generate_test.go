@@ -61,7 +61,7 @@ func TestDecodeGenerate(t *testing.T) {
 func FuzzDecodeGenerate(f *testing.F) {
 	for _, s := range []string{
 		`{"text_input":"a","id":"b"}`, `{"ids":[1,2],"rate":1e3}`, `{"ids":[[1],[2]],"parameters":{"a":1}}`,
-		`{"rate":[[]]}`, `{"x":true,"y":-0.5}`, `{"text_input":["a","b"]}`, `{"rate":"`, `{"rate": 1 ,"ids":7}`, `{"half":null}`,
+		`{"rate":[[]]}`, `{"x":true,"y":-0.5}`, `{"text_input":["a","b"]}`, `{"rate":"`, `{"rate": 1 ,"ids":7}`, `{"half":null}`, `{"":""}`,
 	} {
 		f.Add([]byte(s))
 	}
