@@ -8,7 +8,7 @@
 # when it has ended.
 #
 #   scripts/testreal.sh            all parts
-#   scripts/testreal.sh NAME…      some of: servers packages kube
+#   scripts/testreal.sh NAME…      some of: servers packages kube parity
 set -uo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -66,9 +66,9 @@ show() {
 
 status=0
 wanted=("$@")
-if [ $# -eq 0 ]; then wanted=(servers packages kube); fi
+if [ $# -eq 0 ]; then wanted=(servers packages kube parity); fi
 
-for module in . internal/inttest internal/kuberig; do
+for module in . internal/inttest internal/kuberig internal/kuberig/parity; do
 	(cd "$module" && go list -test -export -deps -f '{{.ImportPath}}' ./... >/dev/null) || exit 1
 done
 printf 'compiled after %d s\n' "$SECONDS"
@@ -85,5 +85,8 @@ part packages . \
 show
 part kube internal/kuberig \
 	go test -count=1 -timeout 30m ./...
+show
+part parity internal/kuberig/parity \
+	go test -count=1 ./...
 show
 exit "$status"

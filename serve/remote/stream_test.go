@@ -38,7 +38,7 @@ func (s speaker) Infer(_ context.Context, req *oip.InferRequest, resp *oip.Infer
 
 func (s speaker) Stream(_ context.Context, req *oip.InferRequest) iter.Seq2[*oip.InferResponse, error] {
 	return func(yield func(*oip.InferResponse, error) bool) {
-		for _, word := range strings.Fields(req.Input("text_input").Strings()[0]) {
+		for word := range strings.FieldsSeq(req.Input("text_input").Strings()[0]) {
 			if word == "bad" {
 				yield(nil, serve.ErrInvalid)
 				return
