@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Provisions the real components of test ring 3: S3 servers (versitygw, MinIO),
-# five Python environments (foreign readers; the engines that read datasets;
+# six Python environments (foreign readers; the engines that read datasets;
 # upstream's MLflow, scikit-learn and TensorBoard; Sigstore's model-signing; the
-# libraries that train tree ensembles, with ONNX Runtime),
-# Spark with Delta Lake, PostgreSQL, Chromium, promtool, and a Kubernetes cluster
-# (control plane, kwok, Kueue, JobSet, Kubeflow Trainer). What it builds stays in
+# libraries that train tree ensembles, with ONNX Runtime; MLServer and
+# tritonclient), Node with grpc-js, Spark with Delta Lake, PostgreSQL, Chromium,
+# promtool, and a Kubernetes cluster (control plane, kwok, Kueue, JobSet, Kubeflow
+# Trainer). What it builds stays in
 # ${MILLWRIGHT_CACHE:-.cache}, one folder a version; a second run finds it there
 # and does nothing. It needs Go, Python 3 with venv, Java 17 with Maven, and for
 # the last three apt-get (or the programs on the PATH); it needs root only to
