@@ -8,7 +8,7 @@
 # when it has ended.
 #
 #   scripts/testreal.sh            all parts
-#   scripts/testreal.sh NAME…      some of: servers packages kube parity
+#   scripts/testreal.sh NAME…      some of: servers packages kube rights parity
 set -uo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -66,7 +66,7 @@ show() {
 
 status=0
 wanted=("$@")
-if [ $# -eq 0 ]; then wanted=(servers packages kube parity); fi
+if [ $# -eq 0 ]; then wanted=(servers packages kube rights parity); fi
 
 for module in . internal/inttest internal/kuberig internal/kuberig/parity; do
 	(cd "$module" && go list -test -export -deps -f '{{.ImportPath}}' ./... >/dev/null) || exit 1
@@ -84,7 +84,11 @@ part packages . \
 	)
 show
 part kube internal/kuberig \
-	go test -count=1 -timeout 30m ./...
+	go test -count=1 -timeout 30m -parallel "$beside" -skip '^TestRights' ./...
+show
+# These fill a cluster with the jobs of many accounts, so they have one to themselves.
+part rights internal/kuberig \
+	go test -count=1 -timeout 30m -parallel "$beside" -run '^TestRights' .
 show
 part parity internal/kuberig/parity \
 	go test -count=1 ./...

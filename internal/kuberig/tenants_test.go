@@ -28,7 +28,8 @@ func quantity(n int) *resource.Quantity { return resource.NewQuantity(int64(n), 
 func tenantPod(name string, gpuCount int) *corev1.Pod {
 	yes, no := true, false
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
+		// Where another test's node is free it runs, and must not end by itself.
+		ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: kuberig.Behaviour{Run: kuberig.Forever}.Annotations()},
 		Spec: corev1.PodSpec{
 			ServiceAccountName: tenants.JobAccount,
 			SecurityContext:    &corev1.PodSecurityContext{RunAsNonRoot: &yes, SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
