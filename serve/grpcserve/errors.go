@@ -42,6 +42,10 @@ func toStatus(err error) error {
 	if s, ok := status.FromError(err); ok {
 		return s.Err()
 	}
+	// As over HTTP, where it is a 429 and not a 503.
+	if e, ok := errors.AsType[*serve.OverloadError](err); ok && e.Share {
+		return status.Error(codes.ResourceExhausted, err.Error())
+	}
 	code := codes.Internal
 	for _, k := range []struct {
 		kind error

@@ -51,7 +51,7 @@ func (e echo) Signature() serve.Signature {
 func (e echo) Infer(_ context.Context, req *oip.InferRequest, resp *oip.InferResponse) error {
 	if v, _ := req.Parameters["fail"].(string); v != "" {
 		return fmt.Errorf("the model says %s: %w", v, map[string]error{
-			"invalid": serve.ErrInvalid, "unavailable": serve.ErrUnavailable, "unsupported": serve.ErrUnsupported,
+			"invalid": serve.ErrInvalid, "unavailable": serve.ErrUnavailable, "crowded": &serve.OverloadError{Share: true}, "unsupported": serve.ErrUnsupported,
 			"exists": serve.ErrExists, "conflict": serve.ErrConflict,
 		}[v])
 	}

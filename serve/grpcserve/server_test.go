@@ -147,6 +147,7 @@ func TestStatuses(t *testing.T) {
 	}{
 		{"echo", "invalid", codes.InvalidArgument, grpcserve.ErrInvalid},
 		{"echo", "unavailable", codes.Unavailable, grpcserve.ErrUnavailable},
+		{"echo", "crowded", codes.ResourceExhausted, grpcserve.ErrUnavailable},
 		{"echo", "unsupported", codes.Unimplemented, grpcserve.ErrUnsupported},
 		{"echo", "exists", codes.AlreadyExists, grpcserve.ErrExists},
 		{"echo", "conflict", codes.Aborted, grpcserve.ErrConflict},
