@@ -30,6 +30,9 @@ func workerOptions(t testing.TB) *remote.WorkerOptions {
 	t.Helper()
 	python, err := exec.LookPath("python3")
 	if err != nil {
+		if os.Getenv("REQUIRE_REAL") != "" {
+			t.Fatal("there is no python3")
+		}
 		t.Skip("there is no python3")
 	}
 	return &remote.WorkerOptions{Python: python, Script: fake, Restart: time.Millisecond}
