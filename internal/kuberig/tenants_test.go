@@ -28,9 +28,10 @@ func quantity(n int) *resource.Quantity { return resource.NewQuantity(int64(n), 
 func tenantPod(name string, gpuCount int) *corev1.Pod {
 	yes, no := true, false
 	return &corev1.Pod{
-		// Where another test's node is free it runs, and must not end by itself.
-		ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: kuberig.Behaviour{Run: kuberig.Forever}.Annotations()},
+		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: corev1.PodSpec{
+			// It waits, for ever: on another test's node it would end with the node.
+			NodeSelector:       map[string]string{"pool": "of-nobody"},
 			ServiceAccountName: tenants.JobAccount,
 			SecurityContext:    &corev1.PodSecurityContext{RunAsNonRoot: &yes, SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
 			Containers: []corev1.Container{{
