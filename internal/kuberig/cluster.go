@@ -131,6 +131,11 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := together(ctx, steps...); err != nil {
 		return err
 	}
+	if c.opts.OwnPools {
+		if err := c.ownPools(ctx); err != nil {
+			return err
+		}
+	}
 	for _, spec := range c.opts.Nodes {
 		if _, err := c.addNodes(ctx, spec); err != nil {
 			return err

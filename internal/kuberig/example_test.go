@@ -32,7 +32,7 @@ func TestExampleTrainGPUJob(t *testing.T) {
 	build.Dir = "../.."
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	c.AddNodes(t, kuberig.NodeSpec{Count: 1, GPUs: -1}) // for whatever a pod without GPUs needs
+	c.AddNodes(t, kuberig.NodeSpec{Count: 1, GPUs: -1, Labels: map[string]string{kuberig.PoolLabel: ns}}) // for whatever a pod without GPUs needs
 
 	// Here namespace "trainer" is the test's own, as is "team-a".
 	for _, file := range []string{"rbac.yaml", "service.yaml"} {

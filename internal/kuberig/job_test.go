@@ -267,12 +267,19 @@ func TestLogs(t *testing.T) {
 	// Following goes on until the container ends.
 	pod := running[0].Name
 	followed := make(chan string, 1)
+	stream, err := c.Client().CoreV1().Pods(ns).GetLogs(pod, &corev1.PodLogOptions{Follow: true, TailLines: new(int64(1))}).Stream(t.Context())
+	require.NoError(t, err)
+	defer stream.Close()
+	first := make([]byte, len("step 1\n"))
+	_, err = io.ReadFull(stream, first) // now it follows this container and not the next one
+	require.NoError(t, err)
+	require.Equal(t, "step 1\n", string(first))
 	go func() {
-		text, err := read(t.Context(), c, ns, pod, &corev1.PodLogOptions{Follow: true, TailLines: new(int64(1))})
+		text, err := io.ReadAll(stream)
 		if err != nil {
-			text = err.Error()
+			text = []byte(err.Error())
 		}
-		followed <- text
+		followed <- string(text)
 	}()
 	require.NoError(t, c.WriteLog(t.Context(), ns, pod, "", "step 2"))
 	require.NoError(t, c.Restart(t.Context(), ns, pod, 1))
@@ -286,4 +293,23 @@ func TestLogs(t *testing.T) {
 	text, err := read(t.Context(), c, ns, pod, &corev1.PodLogOptions{Previous: true, Timestamps: true})
 	require.NoError(t, err)
 	require.Regexp(t, `(?s)^\d{4}-\S+Z rank . begins\n.*\n\S+ step 2\n$`, text)
+}
+
+// A pod that names no nodes does not land on those of another test.
+func TestPodsKeepToTheirPool(t *testing.T) {
+	t.Parallel()
+	c := kuberig.Shared(t, kuberig.Plain)
+	ns := c.Namespace(t)
+	create := func(name string, selector map[string]string) map[string]string {
+		pod := &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: name},
+			Spec:       corev1.PodSpec{NodeSelector: selector, Containers: []corev1.Container{{Name: "main", Image: "example.com/train:1"}}},
+		}
+		made, err := c.Client().CoreV1().Pods(ns).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		require.NoError(t, err)
+		return made.Spec.NodeSelector
+	}
+	require.Equal(t, map[string]string{kuberig.PoolLabel: ns}, create("anywhere", nil))
+	require.Equal(t, map[string]string{kuberig.PoolLabel: ns, "zone": "a"}, create("zone", map[string]string{"zone": "a"}))
+	require.Equal(t, map[string]string{kuberig.PoolLabel: "other"}, create("other", map[string]string{kuberig.PoolLabel: "other"}))
 }

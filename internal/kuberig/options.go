@@ -27,6 +27,9 @@ type Options struct {
 	FeatureGates map[string]bool
 	// APIServerFlags are further flags of the API server.
 	APIServerFlags []string
+	// OwnPools makes the pods of each namespace that name no pool of nodes keep to
+	// the pool of their namespace's name, as in a cluster that tests share.
+	OwnPools bool
 }
 
 // NodeSpec is a group of like nodes.
@@ -72,7 +75,7 @@ const (
 
 func (k Kind) options() *Options {
 	if k == Batch {
-		return &Options{Kueue: true, JobSet: true, Trainer: true, Gang: true}
+		return &Options{Kueue: true, JobSet: true, Trainer: true, Gang: true, OwnPools: true}
 	}
-	return &Options{}
+	return &Options{OwnPools: true}
 }

@@ -30,8 +30,8 @@ func tenantPod(name string, gpuCount int) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: corev1.PodSpec{
-			// It waits, for ever: on another test's node it would end with the node.
-			NodeSelector:       map[string]string{"pool": "of-nobody"},
+			// It stays pending. Placed on another test's node, it would end with that node.
+			NodeSelector:       map[string]string{kuberig.PoolLabel: "of-nobody"},
 			ServiceAccountName: tenants.JobAccount,
 			SecurityContext:    &corev1.PodSecurityContext{RunAsNonRoot: &yes, SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
 			Containers: []corev1.Container{{

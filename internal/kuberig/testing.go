@@ -67,7 +67,8 @@ type starting struct {
 }
 
 // Shared returns a cluster that other tests use as well, started by the first.
-// A test keeps to namespaces, nodes and queues of its own. Main stops it.
+// A test keeps to namespaces, nodes and queues of its own: its nodes have the
+// PoolLabel of its namespace, which its pods ask for by themselves. Main stops it.
 func Shared(t testing.TB, kind Kind) *Cluster {
 	t.Helper()
 	shared.mu.Lock()
