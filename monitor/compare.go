@@ -117,6 +117,7 @@ func measure(name string, ref, cur *profile.Bins, p *Policy, effect float64) (Fe
 	} else {
 		f.Method, f.Floor = wasserstein, max(p.Numeric, 0)
 		f.RefMean, f.Mean = finite(ref.Mean()), finite(cur.Mean())
+		f.Variance = finite(cur.Variance())
 		res, err = distance(ref, cur, effect)
 	}
 	if err != nil { // No value on one side: the rule for nulls has the say.

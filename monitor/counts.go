@@ -11,6 +11,11 @@ func (m *Monitor) Counts() (ref, observed *profile.Reference, err error) {
 	m.foldMu.Lock()
 	defer m.foldMu.Unlock()
 	m.flush()
+	return m.counted()
+}
+
+// counted is Counts. The caller holds foldMu.
+func (m *Monitor) counted() (ref, observed *profile.Reference, err error) {
 	e := m.win.epoch
 	h := e.history
 	h.mu.Lock()

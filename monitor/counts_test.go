@@ -2,6 +2,7 @@ package monitor_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -42,4 +43,22 @@ func TestCountsOnlyGrow(t *testing.T) {
 		require.Equal(t, total.Score.Counts, c.Score.Counts)
 	}
 	require.Equal(t, []uint64{200, 400, 600}, inReport)
+}
+
+func TestSnapshotCountsAreOfOneMoment(t *testing.T) {
+	t.Parallel()
+	src := newSource(3, 2, false)
+	m, err := monitor.New(src.reference(t, 1000), &monitor.Options{Threshold: 0.25})
+	require.NoError(t, err)
+	for i := range 300 {
+		m.Observe(src.row(nil), float64(i%4)/4, monitor.ID{})
+	}
+	s, ref, observed, err := m.SnapshotCounts()
+	require.NoError(t, err)
+	require.EqualValues(t, 300, s.Predictions)
+	require.EqualValues(t, 225, s.Positive)
+	require.Equal(t, s.Predictions, observed.Rows)
+	require.EqualValues(t, 1000, ref.Rows)
+	require.Zero(t, s.Triggers)
+	require.WithinDuration(t, time.Now(), s.Since, time.Hour)
 }

@@ -21,6 +21,7 @@ type epoch struct {
 	blockRows int
 	digest    string // Of the reference.
 	bare      *profile.Reference
+	since     time.Time
 	slices    []sliceBy
 	threshold float64  // Of the score, from which on a row is predicted positive.
 	history   *history // Changes, and has a lock of its own.
@@ -33,7 +34,7 @@ func newEpoch(number int, ref *profile.Reference, version string, o *Options) (*
 	}
 	e := &epoch{
 		number: number, version: version, ref: ref, encoder: newEncoder(ref), width: len(ref.Features),
-		blockRows: blockRows, digest: digest, bare: ref.Window(), threshold: o.Threshold,
+		blockRows: blockRows, digest: digest, bare: ref.Window(), threshold: o.Threshold, since: time.Now(),
 	}
 	if e.slices, err = newSlices(ref, o.SliceBy); err != nil {
 		return nil, err
@@ -117,6 +118,7 @@ func (m *Monitor) foldRows(b *block, from, to int) {
 	if w.cur.Score != nil {
 		w.cur.Score.AddFloats(b.scores[from:to])
 	}
+	m.positive.Add(reaching(b.scores[from:to], w.epoch.threshold))
 	for i := range w.epoch.slices {
 		m.foldSlices(i, b, from, to)
 	}
@@ -126,6 +128,16 @@ func (m *Monitor) foldRows(b *block, from, to int) {
 	w.cur.Rows += uint64(to - from)
 	m.observed.Add(uint64(to - from))
 	m.labels.add(w, b.ids[from:to], b.scores[from:to], w.epoch.codes(m.codes[:], b, from, to), b.first)
+}
+
+// reaching counts the scores from the threshold on.
+func reaching(scores []float64, threshold float64) (n uint64) {
+	for _, s := range scores {
+		if s >= threshold {
+			n++
+		}
+	}
+	return n
 }
 
 // gathered is how many columns are taken out of the rows in one pass.

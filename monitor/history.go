@@ -136,6 +136,9 @@ func (m *Monitor) report(w *window) Report {
 		}
 	}
 	h.machine.decide(&r, p)
+	if r.Trigger != nil && r.Trigger.New {
+		m.triggers.Add(1)
+	}
 	w.added = true
 	r.Key = key(&r, w.cur)
 	return r

@@ -38,6 +38,9 @@ type LabelCounts struct {
 	// Forgotten counts the predictions that were pushed out by newer ones
 	// (MaxPending) before a label came.
 	Forgotten uint64
+	// Delay is the sum, over Matched, of the time from a prediction to its
+	// label.
+	Delay time.Duration
 }
 
 // labels joins labels to predictions and keeps the performance of each window
@@ -167,6 +170,7 @@ func (l *labels) join(id ID, y float64, now time.Time) (LabelOutcome, bool) {
 	e.labelled = true
 	l.counts.Pending--
 	l.counts.Matched++
+	l.counts.Delay += max(time.Duration(l.nanos(now)-e.at), 0)
 	if p := l.windows[e.window%keptWindows]; p != nil && p.number == int(e.window) {
 		p.add(e.score, y)
 	}

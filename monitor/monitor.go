@@ -34,6 +34,7 @@ type Monitor struct {
 
 	observed, rejected, dropped atomic.Uint64
 	overflowed                  atomic.Uint64
+	positive, triggers          atomic.Uint64
 	schema                      schema
 	waiters                     atomic.Int32 // Callers that wait for room in the queue.
 	room                        *sync.Cond

@@ -12,7 +12,7 @@ import (
 // A state is stateMagic, the sections below and a CRC-32C of all before it.
 // Another layout of the sections gets another magic: a state lives from one
 // process to the next, and one that cannot be read costs a window.
-const stateMagic = "MWMSTAT1"
+const stateMagic = "MWMSTAT2"
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -37,7 +37,7 @@ func (m *Monitor) freeze() (*writer, *frozen, int) {
 	w.text(e.version)
 	w.text(e.digest)
 	w.int(len(e.slices))
-	for _, v := range []uint64{m.observed.Load(), m.rejected.Load(), m.dropped.Load(), m.overflowed.Load()} {
+	for _, v := range []uint64{m.observed.Load(), m.rejected.Load(), m.dropped.Load(), m.overflowed.Load(), m.positive.Load(), m.triggers.Load()} {
 		w.uint(v)
 	}
 	w.misfits(m.schema.counts())
@@ -74,7 +74,7 @@ func (m *Monitor) setState(data []byte) error {
 	if m.observed.Load() > 0 {
 		return fmt.Errorf("monitor: restore: rows were observed before: %w", ErrInvalid)
 	}
-	counters := [4]uint64{r.uint(), r.uint(), r.uint(), r.uint()}
+	counters := [6]uint64{r.uint(), r.uint(), r.uint(), r.uint(), r.uint(), r.uint()}
 	misfits := r.misfits()
 	open := make([]*window, r.int(maxClosing+2))
 	for i := range open {
@@ -101,7 +101,7 @@ func (m *Monitor) setState(data []byte) error {
 	defer h.mu.Unlock()
 	h.take(fresh)
 	m.labels.take(labels)
-	for i, c := range []interface{ Store(uint64) }{&m.observed, &m.rejected, &m.dropped, &m.overflowed} {
+	for i, c := range []interface{ Store(uint64) }{&m.observed, &m.rejected, &m.dropped, &m.overflowed, &m.positive, &m.triggers} {
 		c.Store(counters[i])
 	}
 	m.schema.set(misfits)

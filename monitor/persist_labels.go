@@ -1,5 +1,7 @@
 package monitor
 
+import "time"
+
 // frozen is a copy of the labels of one epoch, taken in one moment.
 type frozen struct {
 	counts  LabelCounts
@@ -30,7 +32,7 @@ func (l *labels) freeze(epoch int) *frozen {
 // write encodes the labels of an epoch.
 func (f *frozen) write(w *writer, epoch int) {
 	c := f.counts
-	for _, v := range []uint64{c.Matched, c.Unknown, c.Duplicate, c.Late, c.Rejected, c.Forgotten} {
+	for _, v := range []uint64{c.Matched, c.Unknown, c.Duplicate, c.Late, c.Rejected, c.Forgotten, uint64(c.Delay)} {
 		w.uint(v)
 	}
 	w.int(f.newest)
@@ -61,7 +63,7 @@ func (f *frozen) write(w *writer, epoch int) {
 
 // read decodes labels into new ones.
 func (l *labels) read(r *reader, e *epoch) {
-	l.counts = LabelCounts{Matched: r.uint(), Unknown: r.uint(), Duplicate: r.uint(), Late: r.uint(), Rejected: r.uint(), Forgotten: r.uint()}
+	l.counts = LabelCounts{Matched: r.uint(), Unknown: r.uint(), Duplicate: r.uint(), Late: r.uint(), Rejected: r.uint(), Forgotten: r.uint(), Delay: time.Duration(r.uint())}
 	l.newest = r.int(1 << 30)
 	n := r.int(keptWindows + 1)
 	for i := range n {

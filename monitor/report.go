@@ -123,6 +123,9 @@ type FeatureReport struct {
 	// is no number.
 	RefMean float64 `json:"ref_mean"`
 	Mean    float64 `json:"mean"`
+	// Variance is that of the window's numbers, 0 where Mean is 0 for want of
+	// them.
+	Variance float64 `json:"variance"`
 	// Nulls, NonFinite, OutOfRange and Unseen are shares of the window's rows,
 	// 0 to 1: missing, infinite, outside the reference's range, and of a
 	// category that the reference does not name.

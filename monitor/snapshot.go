@@ -1,13 +1,24 @@
 package monitor
 
+import (
+	"time"
+
+	"github.com/millwright-ml/millwright/dataset/profile"
+)
+
 // Snapshot is the state of a monitor at one moment, for exporters and pages.
 // It is a plain value; what it points to is never changed.
 type Snapshot struct {
 	// Model and Version are the ones watched now.
 	Model, Version string
+	// Since is when this version began to be watched in this process.
+	Since time.Time
 	// Predictions counts the rows observed since New; Rejected those of a
 	// wrong length, Dropped those after Shutdown, which are not in it.
 	Predictions, Rejected, Dropped uint64
+	// Positive counts those of Predictions whose score reached
+	// Options.Threshold.
+	Positive uint64
 	// Overflowed counts the rows that Options.Overflow Drop has lost.
 	Overflowed uint64
 	// Schema counts what the encoders met that does not fit the reference.
@@ -15,6 +26,8 @@ type Snapshot struct {
 	// Window is the number of the open window, WindowRows the rows in it.
 	Window     int
 	WindowRows uint64
+	// Triggers counts the triggers that were opened.
+	Triggers uint64
 	// Labels counts the labels.
 	Labels LabelCounts
 	// Overall is the performance of all rows of the current version.
@@ -30,14 +43,35 @@ type Snapshot struct {
 func (m *Monitor) Snapshot() Snapshot {
 	m.foldMu.Lock()
 	m.flush()
-	s := Snapshot{
-		Model: m.opts.Model, Version: m.win.epoch.version,
-		Predictions: m.observed.Load(), Rejected: m.rejected.Load(), Dropped: m.dropped.Load(), Overflowed: m.overflowed.Load(), Schema: m.schema.counts(),
-		Window: m.win.number, WindowRows: m.win.cur.Rows, Report: m.last,
-	}
+	s := m.snapshot()
 	m.foldMu.Unlock()
+	m.addLabels(&s)
+	return s
+}
+
+// SnapshotCounts is Snapshot and Counts of one moment.
+func (m *Monitor) SnapshotCounts() (s Snapshot, ref, observed *profile.Reference, err error) {
+	m.foldMu.Lock()
+	m.flush()
+	s = m.snapshot()
+	ref, observed, err = m.counted()
+	m.foldMu.Unlock()
+	m.addLabels(&s)
+	return s, ref, observed, err
+}
+
+// snapshot is the state without the labels. The caller holds foldMu.
+func (m *Monitor) snapshot() Snapshot {
+	return Snapshot{
+		Model: m.opts.Model, Version: m.win.epoch.version, Since: m.win.epoch.since,
+		Predictions: m.observed.Load(), Positive: m.positive.Load(), Rejected: m.rejected.Load(), Dropped: m.dropped.Load(),
+		Overflowed: m.overflowed.Load(), Schema: m.schema.counts(),
+		Window: m.win.number, WindowRows: m.win.cur.Rows, Report: m.last, Triggers: m.triggers.Load(),
+	}
+}
+
+func (m *Monitor) addLabels(s *Snapshot) {
 	s.Labels = m.labels.counters()
 	s.Overall = m.labels.overall()
 	s.Ripe = m.labels.ripe(s.Window - 1)
-	return s
 }
