@@ -7,7 +7,6 @@ import (
 	"math"
 	"net/http"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,17 +62,18 @@ func (e *OverloadError) Error() string {
 // Is matches ErrUnavailable.
 func (e *OverloadError) Is(target error) bool { return target == ErrUnavailable }
 
-// statusOf is the status of an error, and sets the header that goes with it.
-func statusOf(h http.Header, err error) int {
-	e, ok := errors.AsType[*OverloadError](err)
-	if !ok {
-		return httperr.Status(err)
+// statusOf is the status of an error of a request.
+func statusOf(err error) int {
+	if e, ok := errors.AsType[*OverloadError](err); ok {
+		if e.Share {
+			return http.StatusTooManyRequests
+		}
+		return http.StatusServiceUnavailable
 	}
-	h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
-	if e.Share {
-		return http.StatusTooManyRequests
+	if _, ok := errors.AsType[*encodingError](err); ok {
+		return http.StatusUnsupportedMediaType
 	}
-	return http.StatusServiceUnavailable
+	return httperr.Status(err)
 }
 
 // limiter is the admission of one model. It outlives the model's versions.
@@ -84,6 +84,8 @@ type limiter struct {
 
 	inside  atomic.Int64
 	waiting atomic.Int64
+	// Turned away: for want of room, and of those with more than their share.
+	busy, greedy atomic.Int64
 
 	mu    sync.Mutex
 	lines map[string]*line // The tenants that wait.
@@ -219,6 +221,18 @@ func (l *limiter) refuse(c *Call, why string, share bool) error {
 	return &OverloadError{
 		Model: c.Model, Tenant: c.Tenant, Share: share, why: why,
 		RetryAfter: min(max(drained, time.Second), time.Minute),
+	}
+}
+
+// refused counts a request that was not admitted.
+func (l *limiter) refused(err error) {
+	e, ok := errors.AsType[*OverloadError](err)
+	switch {
+	case !ok: // Its client went away.
+	case e.Share:
+		l.greedy.Add(1)
+	default:
+		l.busy.Add(1)
 	}
 }
 

@@ -44,6 +44,9 @@ type Call struct {
 	Digest string
 	// Start is when the request came. The zero time is now.
 	Start time.Time
+	// Bytes is the size of the request as it came, for observers; 0 for
+	// unknown.
+	Bytes int64
 	// Shadow keeps the call from routers and from observers: a copy of a
 	// request that was answered already, whose caller has the answer and
 	// compares it. It is turned away first when the server is full.
@@ -109,6 +112,8 @@ type request struct {
 	called bool      // The model was called.
 	rows   int64
 	split  timing
+	out    int64      // The bytes of the answer.
+	traces []Observer // Who is told of the exchange beside the observers.
 	// stream yields the parts of a stream and returns the last one; nil for
 	// a request that has one answer.
 	stream func(ctx context.Context) (*oip.InferResponse, error)
@@ -134,7 +139,7 @@ func (s *Server) Infer(ctx context.Context, name, version string, req *oip.Infer
 // and, where it has them, RequestID, Header, Start and Shadow; the rest of c is
 // filled in by Do, also when it fails.
 func (s *Server) Do(ctx context.Context, c *Call) (*oip.InferResponse, error) {
-	q, err := s.admit(ctx, c)
+	ctx, q, err := s.admit(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -155,24 +160,25 @@ func (s *Server) Do(ctx context.Context, c *Call) (*oip.InferResponse, error) {
 }
 
 // admit begins a request that was not decoded by this server.
-func (s *Server) admit(ctx context.Context, c *Call) (*request, error) {
+func (s *Server) admit(ctx context.Context, c *Call) (context.Context, *request, error) {
 	if _, err := s.find(ctx, c.Model, c.Version); err != nil {
-		return nil, err
+		return ctx, nil, err
 	}
 	if c.Request == nil {
-		return nil, fmt.Errorf("serve: infer %q: the request is nil: %w", c.Model, ErrInvalid)
+		return ctx, nil, fmt.Errorf("serve: infer %q: the request is nil: %w", c.Model, ErrInvalid)
 	}
 	q := &request{call: *c}
 	if q.call.Start.IsZero() {
 		q.call.Start = time.Now()
 	}
 	s.identify(&q.call)
+	ctx = s.begin(ctx, q)
 	if err := s.enter(ctx, q); err != nil {
 		s.finish(q, nil, err)
 		*c = q.call
-		return nil, q.exchange.Err
+		return ctx, nil, q.exchange.Err
 	}
-	return q, nil
+	return ctx, q, nil
 }
 
 // enter finds out the tenant and waits until the request is admitted.
@@ -202,6 +208,7 @@ func (s *Server) enter(ctx context.Context, q *request) error {
 		err = m.limiter.enter(ctx, c)
 		q.split.queue = time.Since(begin)
 		if err != nil {
+			m.limiter.refused(err)
 			return err
 		}
 	}
@@ -447,9 +454,15 @@ func (s *Server) finish(q *request, resp *oip.InferResponse, err error) {
 	*x = Exchange{
 		Model: c.Model, Variant: c.Variant, Tenant: c.Tenant, RequestID: c.RequestID,
 		Request: c.Request, Response: resp, Header: c.Header, Start: c.Start,
+		Queue: q.split.queue, Input: q.split.input, Infer: q.split.infer, Output: q.split.output,
+		Status: http.StatusOK, BytesIn: c.Bytes, BytesOut: q.out,
 	}
 	if v := q.v; v != nil {
 		x.Version, x.Digest, x.Labels = v.version, v.digest, v.labels
+		x.Rows = max(q.rows, 0)
+		if err == nil {
+			x.Rows = max(q.rows, 1)
+		}
 	}
 	switch {
 	case err == nil:
@@ -457,6 +470,9 @@ func (s *Server) finish(q *request, resp *oip.InferResponse, err error) {
 		x.Response, x.Err = nil, fmt.Errorf("serve: infer %q: %w", c.Model, err)
 	default:
 		x.Response, x.Err = nil, fmt.Errorf("serve: infer %q version %q: %w", q.v.name, q.v.version, err)
+	}
+	if err != nil {
+		x.Status = statusOf(x.Err)
 	}
 	x.Duration = time.Since(x.Start)
 	if q.v != nil {
@@ -468,17 +484,6 @@ func (s *Server) finish(q *request, resp *oip.InferResponse, err error) {
 		l.leave(x.Start.Add(x.Duration).Sub(q.entered), err == nil && q.stream == nil)
 	}
 	if !c.Shadow {
-		for _, o := range *s.observers.Load() {
-			s.tell(o, x)
-		}
+		s.notify(q)
 	}
-}
-
-func (s *Server) tell(o Observer, x *Exchange) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.opts.Logger.Error("serve: an observer panicked", "model", x.Model, "version", x.Version, "request", x.RequestID, "panic", p, "stack", string(debug.Stack()))
-		}
-	}()
-	o.Observe(x)
 }

@@ -60,6 +60,11 @@ type deployed struct {
 	batcher *batcher // Nil without Batching.
 	count   counters
 
+	// bound is replaced as a whole under Server.binding, and no more once
+	// unbound.
+	bound   atomic.Pointer[bound]
+	unbound bool
+
 	// users counts the requests, and one more while it is in the table. At
 	// zero, for good, the model is closed.
 	users    atomic.Int64
@@ -184,6 +189,7 @@ func (s *Server) close(v *deployed) {
 	if v.batcher != nil {
 		v.batcher.stop()
 	}
+	s.unbind(v)
 	v.closeErr = closeModel(v.model)
 	if v.closeErr != nil {
 		s.opts.Logger.Error("serve: close a model", "model", v.name, "version", v.version, "error", v.closeErr)

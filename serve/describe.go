@@ -35,12 +35,16 @@ func (s *Server) Models() []ModelInfo {
 	for name, m := range now.models {
 		info := ModelInfo{Name: name, Default: m.def.version}
 		for _, v := range m.versions {
-			info.Versions = append(info.Versions, VersionInfo{v.version, v.platform, v.digest, maps.Clone(v.labels), v.size})
+			info.Versions = append(info.Versions, v.info())
 		}
 		list = append(list, info)
 	}
 	slices.SortFunc(list, func(a, b ModelInfo) int { return cmp.Compare(a.Name, b.Name) })
 	return list
+}
+
+func (v *deployed) info() VersionInfo {
+	return VersionInfo{v.version, v.platform, v.digest, maps.Clone(v.labels), v.size}
 }
 
 // ServerMetadata is the answer to GET /v2.

@@ -47,9 +47,12 @@
 // An [Observer] is told of each [Exchange]: the request, the answer, the
 // version, its lineage ([Deployment.Labels]), the time it took, the error. It is
 // how monitoring, logging and metrics are tied on. A client that has its answer
-// knows that the observers were told. Each answer names model, version, digest of
+// knows that the observers were told. A [Binder] looks its counters up once a
+// version, a [Tracer] sees requests begin; [AccessLog] writes a line a request.
+// Packages serve/promexport and serve/otelexport count and trace. Each answer names model, version, digest of
 // the model's files and request id in its header; [Server.Replay] sends a logged
-// request to any version and compares. [Server.Statistics] counts.
+// request to any version and compares. [Server.Statistics] counts, [Server.Status] says how
+// full the models are.
 //
 // # Protection
 //

@@ -6,17 +6,6 @@ import (
 	"github.com/millwright-ml/millwright/serve/oip"
 )
 
-// Observer is told of each infer request, to count, log or monitor it. The
-// calls come from the goroutines of the requests, several at once.
-type Observer interface {
-	// Observe is called once the response was computed and before its first
-	// byte leaves, so that a client that has its answer knows that it was
-	// observed. It must not block. The exchange and what it points to are
-	// valid only during the call and must not be changed; a panic in it is
-	// contained and logged.
-	Observe(*Exchange)
-}
-
 // Exchange is one infer request for a deployed model and what became of it.
 type Exchange struct {
 	// Model and Version are the deployment that answered, Digest is that of
@@ -44,33 +33,23 @@ type Exchange struct {
 	// from then until the response was encoded.
 	Start    time.Time
 	Duration time.Duration
+	// Queue is the part of it that the request waited, to be admitted and for
+	// the model; Input was spent on decoding and merging, Infer in the model,
+	// Output on splitting and encoding.
+	Queue, Input, Infer, Output time.Duration
+	// Rows is the number of rows: 1 for a model that has none, 0 when the
+	// request failed before they were counted.
+	Rows int64
+	// Status is the HTTP status of the answer, also of a request that came
+	// another way; 499 when the client went away before it. A stream that
+	// fails after its first part has the status of the error.
+	Status int
+	// BytesIn and BytesOut are the bytes of the body and of the answer's,
+	// without compression. They are 0 for requests that came another way
+	// than by HTTP, unless Call.Bytes says how many came in.
+	BytesIn, BytesOut int64
 	// Err is why there is no response, nil on success.
 	Err error
 	// Labels are the deployment's.
 	Labels map[string]string
 }
-
-// Attach adds an observer, behind those there are, and returns what takes it
-// away again. An exchange that is being told ends as it began.
-func (s *Server) Attach(o Observer) (detach func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	mine := &attached{o}
-	list := append([]*attached{}, *s.observers.Load()...)
-	list = append(list, mine)
-	s.observers.Store(&list)
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		var rest []*attached
-		for _, a := range *s.observers.Load() {
-			if a != mine {
-				rest = append(rest, a)
-			}
-		}
-		s.observers.Store(&rest)
-	}
-}
-
-// attached tells two attachments of one observer apart.
-type attached struct{ Observer }

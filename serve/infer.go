@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -23,13 +24,14 @@ func (s *Server) infer(w http.ResponseWriter, r *http.Request, model, version st
 	}
 	b := buffers.Get().(*buffer)
 	defer b.release()
-	in, ok := s.receive(w, r, b, model)
+	q := &request{call: Call{Model: model, Version: version, Header: r.Header, Start: start}}
+	defer s.leave(q)
+	ctx := s.begin(r.Context(), q)
+	in, ok := s.receive(w, r, b, q)
 	if !ok {
 		return
 	}
-	q := &request{call: Call{Model: model, Version: version, Header: r.Header, Start: start}}
-	defer s.leave(q)
-	resp, n, err := s.transact(r.Context(), q, b, in)
+	resp, n, err := s.transact(ctx, q, b, in)
 	s.finish(q, resp, err)
 	s.name(w, q)
 	if q.exchange.Err != nil {
@@ -47,17 +49,17 @@ func (s *Server) infer(w http.ResponseWriter, r *http.Request, model, version st
 
 // receive reads the body of an infer or generate request. It is false when the
 // body was refused.
-func (s *Server) receive(w http.ResponseWriter, r *http.Request, b *buffer, model string) (text, bool) {
+func (s *Server) receive(w http.ResponseWriter, r *http.Request, b *buffer, q *request) (text, bool) {
 	in, err := b.receive(r, &s.opts)
 	if err == nil {
+		q.call.Bytes = int64(len(in.body))
 		return in, true
 	}
-	status := httperr.Status(err)
-	if _, ok := errors.AsType[*encodingError](err); ok {
-		status = http.StatusUnsupportedMediaType
-	}
-	s.drop(w, status, fmt.Sprintf("serve: infer %q: %v", model, err))
-	return in, false
+	s.identify(&q.call)
+	s.finish(q, nil, err)
+	s.name(w, q)
+	s.drop(w, q.exchange.Status, q.exchange.Err.Error())
+	return text{}, false
 }
 
 // transact decodes, computes and encodes. It leaves the answer in b.out, and
@@ -90,7 +92,7 @@ func (s *Server) transact(ctx context.Context, q *request, b *buffer, in text) (
 	if b.out, n, err = oip.AppendBinaryResponse(b.out[:0], &sent); err != nil {
 		return nil, 0, fmt.Errorf("the model's answer cannot be sent: %v", err)
 	}
-	q.split.output = time.Since(begin)
+	q.split.output, q.out = time.Since(begin), int64(len(b.out))
 	return resp, n, nil
 }
 
@@ -139,7 +141,10 @@ func (s *Server) name(w http.ResponseWriter, q *request) {
 // fail answers a request that has failed.
 func (s *Server) fail(w http.ResponseWriter, q *request) {
 	x := &q.exchange
-	status := statusOf(w.Header(), x.Err)
+	status := x.Status
+	if e, ok := errors.AsType[*OverloadError](x.Err); ok {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	}
 	if status >= http.StatusInternalServerError {
 		s.opts.Logger.Error("serve: infer", "model", x.Model, "version", x.Version, "request", x.RequestID, "status", status, "error", x.Err)
 	}
@@ -187,19 +192,20 @@ func (s *Server) generate(w http.ResponseWriter, r *http.Request, model, version
 	}
 	b := buffers.Get().(*buffer)
 	defer b.release()
-	in, ok := s.receive(w, r, b, model)
+	q := &request{call: Call{Model: model, Version: version, Header: r.Header, Start: start}}
+	defer s.leave(q)
+	ctx := s.begin(r.Context(), q)
+	in, ok := s.receive(w, r, b, q)
 	if !ok {
 		return
 	}
-	q := &request{call: Call{Model: model, Version: version, Header: r.Header, Start: start}}
-	defer s.leave(q)
-	err = s.enter(r.Context(), q)
+	err = s.enter(ctx, q)
 	if err == nil {
 		q.call.Request, err = oip.DecodeGenerate(in.body, v.inputs.list, &s.limits)
 	}
 	s.identify(&q.call)
 	events := oip.NewEvents(w)
-	ctx, cancel := context.WithCancel(r.Context())
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if stream {
 		q.stream = func(ctx context.Context) (*oip.InferResponse, error) {
@@ -208,6 +214,7 @@ func (s *Server) generate(w http.ResponseWriter, r *http.Request, model, version
 					s.name(w, q)
 				}
 				if b.out, err = oip.AppendGenerated(b.out[:0], part); err == nil {
+					q.out += int64(len(b.out))
 					err = events.Send(b.out)
 				}
 				return err == nil
@@ -224,6 +231,7 @@ func (s *Server) generate(w http.ResponseWriter, r *http.Request, model, version
 		if b.out, err = oip.AppendGenerated(b.out[:0], &sent); err != nil {
 			err = fmt.Errorf("the model's answer cannot be sent: %v", err)
 		}
+		q.out = int64(len(b.out))
 	}
 	s.finish(q, resp, err)
 	switch {

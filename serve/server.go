@@ -95,15 +95,20 @@ type Server struct {
 
 	// table and observers are replaced as a whole.
 	table     atomic.Pointer[table]
-	observers atomic.Pointer[[]*attached]
+	observers atomic.Pointer[observers]
 
 	mu   sync.Mutex             // Held to replace them, and for live.
 	live map[*deployed]struct{} // Every version whose model is not closed.
+	past map[string]*history    // What became of each model that was deployed.
+
+	binding sync.Mutex // Held to tie observers to a version.
+
+	failedDeploys atomic.Int64
 }
 
 // New returns a server without models, which is live and not ready.
 func New(opts *Options) *Server {
-	s := &Server{live: make(map[*deployed]struct{})}
+	s := &Server{live: make(map[*deployed]struct{}), past: make(map[string]*history)}
 	if opts != nil {
 		s.opts = *opts
 	}
@@ -138,9 +143,9 @@ func New(opts *Options) *Server {
 	}
 	list := make([]*attached, len(o.Observers))
 	for i, observer := range o.Observers {
-		list[i] = &attached{observer}
+		list[i] = attach(observer)
 	}
-	s.observers.Store(&list)
+	s.observers.Store(newObservers(list))
 	s.table.Store(&table{})
 	return s
 }

@@ -17,7 +17,7 @@ import (
 // Observers are told at the end of the loop.
 func (s *Server) Stream(ctx context.Context, c *Call) iter.Seq2[*oip.InferResponse, error] {
 	return func(yield func(*oip.InferResponse, error) bool) {
-		q, err := s.admit(ctx, c)
+		ctx, q, err := s.admit(ctx, c)
 		if err != nil {
 			yield(nil, err)
 			return

@@ -71,6 +71,14 @@ func (m *served) numbers() []string {
 // model value is being served, ErrClosed after Shutdown, ctx.Err() when ctx has
 // ended before, what Warmer.Warm returned.
 func (s *Server) Deploy(ctx context.Context, d Deployment) error {
+	err := s.deploy(ctx, d)
+	if err != nil {
+		s.failedDeploys.Add(1)
+	}
+	return err
+}
+
+func (s *Server) deploy(ctx context.Context, d Deployment) error {
 	subject := fmt.Sprintf("serve: deploy %q version %q", d.Name, d.Version)
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", subject, err)
@@ -88,6 +96,8 @@ func (s *Server) Deploy(ctx context.Context, d Deployment) error {
 	if err := s.reproduce(ctx, v, &d); err != nil {
 		return fmt.Errorf("%s: %w", subject, err)
 	}
+	// It has its observers before it is seen.
+	s.bind(v)
 	old, err := s.change(subject, v.name, func(now *table, m *served) (*served, []*deployed, error) {
 		// Again: another Deploy may have come in between.
 		if err := unserved(subject, now, v.model); err != nil {
@@ -95,11 +105,17 @@ func (s *Server) Deploy(ctx context.Context, d Deployment) error {
 		}
 		next := &served{def: v}
 		var out []*deployed
-		if m == nil && s.opts.Admission.Max > 0 {
-			next.limiter = newLimiter(*s.opts.Admission)
+		past := s.past[v.name]
+		if past == nil {
+			past = new(history)
+			s.past[v.name] = past
 		}
+		if past.limiter == nil && s.opts.Admission.Max > 0 {
+			past.limiter = newLimiter(*s.opts.Admission)
+		}
+		next.limiter = past.limiter
 		if m != nil {
-			next.router, next.limiter = m.router, m.limiter
+			next.router = m.router
 			if d.Beside && m.def.version != v.version {
 				next.def = m.def
 			}
@@ -117,9 +133,11 @@ func (s *Server) Deploy(ctx context.Context, d Deployment) error {
 		if next.limiter != nil {
 			next.limiter.reset(next.versions)
 		}
+		past.deployed.Add(1)
 		return next, out, nil
 	})
 	if err != nil {
+		s.unbind(v)
 		return err
 	}
 	s.opts.Logger.Info("serve: deployed", "model", v.name, "version", v.version, "beside", d.Beside)
@@ -260,6 +278,9 @@ func (s *Server) change(subject, name string, next func(now *table, m *served) (
 	m, old, err := next(now, now.models[name])
 	if err != nil {
 		return nil, err
+	}
+	if before := now.models[name]; m != nil && before != nil && before.def != m.def {
+		s.past[name].swapped.Add(1)
 	}
 	models := maps.Clone(now.models)
 	switch {
