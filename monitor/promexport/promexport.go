@@ -1,198 +1,179 @@
 package promexport
 
 import (
-	"errors"
-	"math"
+	"maps"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/millwright-ml/millwright/monitor"
+	"github.com/millwright-ml/millwright/monitor/metrics"
 )
 
 // Options configures the collector. Nil means all defaults.
-type Options struct {
-	// MaxSeries bounds the series of one scrape. The series of the features
-	// are left out from the end of the monitor's ranking, which begins with
-	// the worst; the others, some 30, always stay. Default 5000; -1 is off.
-	MaxSeries int
-}
+type Options = metrics.Options
 
 // New returns a collector for the monitor. The monitors of several models may
 // be registered together: the model's name is a constant label.
-func New(m *monitor.Monitor, opts *Options) prometheus.Collector {
-	c := &collector{monitor: m, limit: 5000}
+func New(m *monitor.Monitor, opts *Options) *Collector {
+	c := &Collector{}
+	c.labels.Store(&map[series]*handle{})
 	model := ""
 	if m != nil {
 		model = m.Snapshot().Model
+		c.reader = metrics.NewReader(m, opts)
 	}
-	if opts != nil && opts.MaxSeries != 0 {
-		c.limit = opts.MaxSeries
+	for _, metric := range metrics.All() {
+		c.metrics = append(c.metrics, metric)
+		c.descs = append(c.descs, prometheus.NewDesc(
+			metrics.Prefix+"_"+metric.Name, metric.Help, metric.Labels, prometheus.Labels{"model": text(model)}))
 	}
-	c.describe(prometheus.Labels{"model": text(model)})
 	return c
 }
 
-// collector implements prometheus.Collector. It never changes.
-type collector struct {
-	monitor *monitor.Monitor
-	limit   int
-	all     []*prometheus.Desc
+// Collector shows one monitor. It implements prometheus.Collector, and can be
+// served by Handler. It is safe for concurrent use.
+type Collector struct {
+	reader  *metrics.Reader
+	metrics []metrics.Metric
+	descs   []*prometheus.Desc
 
-	info, predictions, dropped, truncated                *prometheus.Desc
-	rows, evaluated, state, drifted                      *prometheus.Desc
-	score, noise, pvalue, mean, nulls, outOfRange, other *prometheus.Desc
-	predictionScore, predictionMean                      *prometheus.Desc
-	labels, pending, forgotten, coverage, realized       *prometheus.Desc
+	// labels holds the label pairs of the series, resolved when a series was
+	// first seen. It is replaced, never changed, so that scrapes do not wait
+	// for one another.
+	labels atomic.Pointer[map[series]*handle]
+	grow   sync.Mutex
+	size   atomic.Int64 // Of the last scrape.
 }
 
-func (c *collector) describe(model prometheus.Labels) {
-	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		d := prometheus.NewDesc("millwright_"+name, help, labels, model)
-		c.all = append(c.all, d)
-		return d
-	}
-	c.info = desc("model_info", "The version that is watched; always 1.", "version")
-	c.predictions = desc("predictions_total", "Rows observed.")
-	c.dropped = desc("observations_dropped_total", "Rows not observed, by reason.", "reason")
-	c.rows = desc("window_rows", "Rows of the last window.", "version")
-	c.evaluated = desc("evaluation_timestamp_seconds", "When the last window was closed, in Unix time.", "version")
-	c.state = desc("drift_state", "Verdict of the last window: 0 ok, 2 drift, -1 too few rows.", "version")
-	c.drifted = desc("drift_features", "Features of the last window that drifted or exceeded a limit.", "version")
-	c.score = desc("feature_drift_score", "Difference of the feature from the reference in the last window.", "version", "feature", "method")
-	c.noise = desc("feature_drift_noise_floor", "Score that chance alone makes at this number of rows.", "version", "feature", "method")
-	c.pvalue = desc("feature_drift_pvalue", "Probability of such a difference without drift, not corrected for the number of features.", "version", "feature", "method")
-	c.mean = desc("feature_mean", "Mean of a numeric feature in the last window.", "version", "feature")
-	c.nulls = desc("feature_null_ratio", "Share of missing values in the last window.", "version", "feature")
-	c.outOfRange = desc("feature_out_of_range_ratio", "Share of numbers outside the reference's range in the last window.", "version", "feature")
-	c.other = desc("feature_unseen_category_ratio", "Share of categories that the reference does not name in the last window.", "version", "feature")
-	c.predictionScore = desc("prediction_drift_score", "Difference of the model's output from the reference in the last window.", "version", "method")
-	c.predictionMean = desc("prediction_mean", "Mean of the model's output in the last window.", "version")
-	c.labels = desc("labels_total", "Labels received, by what became of them.", "result")
-	c.pending = desc("pending_predictions", "Predictions that wait for a label.")
-	c.forgotten = desc("pending_predictions_forgotten_total", "Predictions pushed out by newer ones before a label came.")
-	c.coverage = desc("label_coverage_ratio", "Share of rows that have a label.", "version", "scope")
-	c.realized = desc("realized_metric", "Metric of the rows that have a label.", "version", "metric", "scope")
-	c.truncated = desc("series_truncated", "Series left out of this scrape because of the limit.")
+// series names one of a collector's.
+type series struct {
+	metric metrics.ID
+	labels [3]string
+}
+
+// handle is what a series always sends.
+type handle struct {
+	desc  *prometheus.Desc
+	kind  metrics.Kind
+	pairs []*dto.LabelPair
+	line  []byte // Of the text format, up to the number.
+	err   error
 }
 
 // Describe implements prometheus.Collector.
-func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range c.all {
+func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range c.descs {
 		ch <- d
 	}
 }
 
 // Collect implements prometheus.Collector.
-func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	if c.monitor == nil {
-		ch <- prometheus.NewInvalidMetric(c.info, errors.New("promexport: collect: the monitor is nil"))
+func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	if c.reader == nil {
+		ch <- prometheus.NewInvalidMetric(c.descs[metrics.ModelInfo], errNil)
 		return
 	}
-	s := c.monitor.Snapshot()
-	e := emitter{ch: ch, version: text(s.Version)}
-	e.gauge(c.info, 1, e.version)
-	e.counter(c.predictions, s.Predictions)
-	e.counter(c.dropped, s.Rejected, "rejected")
-	e.counter(c.dropped, s.Dropped, "closed")
-
-	l := s.Labels
-	e.counter(c.labels, l.Matched, string(monitor.Matched))
-	e.counter(c.labels, l.Unknown, string(monitor.Unknown))
-	e.counter(c.labels, l.Duplicate, string(monitor.Duplicate))
-	e.counter(c.labels, l.Late, string(monitor.Late))
-	e.counter(c.labels, l.Rejected, string(monitor.Rejected))
-	e.gauge(c.pending, float64(l.Pending))
-	e.counter(c.forgotten, l.Forgotten)
-	c.performance(&e, s.Overall, "version")
-	if s.Ripe.Window > 0 {
-		c.performance(&e, s.Ripe, "window")
+	values := make([]value, 0, c.size.Load()+8)
+	c.read(func(h *handle, s *metrics.Sample) {
+		values = append(values, value{handle: h, number: s.Value, count: s.Count})
+	})
+	for i := range values {
+		ch <- &values[i]
 	}
-	truncated := 0
-	if r := s.Report; r != nil {
-		c.report(&e, r)
-		e.n++ // Room for series_truncated.
-		for i := range r.Features {
-			truncated += c.feature(&e, &r.Features[i])
+}
+
+// read gives each sample with the handle of its series.
+func (c *Collector) read(emit func(*handle, *metrics.Sample)) {
+	known := *c.labels.Load()
+	var fresh map[series]*handle
+	n := 0
+	c.reader.Read(func(s metrics.Sample) {
+		n++
+		key := series{s.Metric, s.Labels}
+		h := known[key]
+		if h == nil {
+			if fresh == nil {
+				fresh = map[series]*handle{}
+			}
+			h = c.resolve(key)
+			fresh[key] = h
 		}
-	}
-	e.gauge(c.truncated, float64(truncated))
-}
-
-func (c *collector) performance(e *emitter, l monitor.LabelReport, scope string) {
-	e.gauge(c.coverage, l.Coverage, e.version, scope)
-	for _, m := range []struct {
-		name  string
-		value float64
-	}{
-		{"auc", l.AUC}, {"log_loss", l.LogLoss}, {"brier", l.Brier}, {"accuracy", l.Accuracy}, {"positive_rate", l.PositiveRate},
-	} {
-		if !math.IsNaN(m.value) {
-			e.gauge(c.realized, m.value, e.version, m.name, scope)
-		}
+		emit(h, &s)
+	})
+	c.size.Store(int64(n))
+	if fresh != nil {
+		c.keep(fresh, n)
 	}
 }
 
-func (c *collector) report(e *emitter, r *monitor.Report) {
-	state := map[monitor.Verdict]float64{monitor.OK: 0, monitor.Drift: 2, monitor.Insufficient: -1}[r.Verdict]
-	e.gauge(c.state, state, e.version)
-	e.gauge(c.drifted, float64(r.Alarms()), e.version)
-	e.gauge(c.rows, float64(r.Rows), e.version)
-	e.gauge(c.evaluated, float64(r.To.UnixMilli())/1e3, e.version)
-	if p := r.Score; p != nil {
-		e.gauge(c.predictionScore, p.Score, e.version, p.Method)
-		if !p.Categorical() {
-			e.gauge(c.predictionMean, p.Mean, e.version)
-		}
+// keep takes over the handles of new series. When there are twice as many as
+// are needed, those of versions that are gone are among them: all go, and the
+// next scrape resolves what it needs.
+func (c *Collector) keep(fresh map[series]*handle, needed int) {
+	c.grow.Lock()
+	defer c.grow.Unlock()
+	all := fresh
+	if old := *c.labels.Load(); len(old)+len(fresh) <= 2*needed {
+		all = maps.Clone(old)
+		maps.Copy(all, fresh)
 	}
+	c.labels.Store(&all)
 }
 
-// feature emits the series of a feature, or returns how many they are when
-// there is no room for all of them.
-func (c *collector) feature(e *emitter, f *monitor.FeatureReport) (truncated int) {
-	series := 6
-	if f.Categorical() {
-		series = 5
+func (c *Collector) resolve(key series) *handle {
+	m := c.metrics[key.metric]
+	h := &handle{desc: c.descs[key.metric], kind: m.Kind}
+	labels := make([]string, len(m.Labels))
+	for i := range labels {
+		labels[i] = text(key.labels[i])
 	}
-	if c.limit >= 0 && e.n+series > c.limit {
-		return series
-	}
-	name := text(f.Name)
-	e.gauge(c.score, f.Score, e.version, name, f.Method)
-	e.gauge(c.noise, f.NoiseFloor, e.version, name, f.Method)
-	e.gauge(c.pvalue, f.PValue, e.version, name, f.Method)
-	e.gauge(c.nulls, f.Nulls, e.version, name)
-	if f.Categorical() {
-		e.gauge(c.other, f.Unseen, e.version, name)
-	} else {
-		e.gauge(c.mean, f.Mean, e.version, name)
-		e.gauge(c.outOfRange, f.OutOfRange, e.version, name)
-	}
-	return 0
-}
-
-// emitter sends metrics and counts them.
-type emitter struct {
-	ch      chan<- prometheus.Metric
-	version string
-	n       int
-}
-
-func (e *emitter) gauge(d *prometheus.Desc, v float64, labels ...string) {
-	e.send(d, prometheus.GaugeValue, v, labels)
-}
-
-func (e *emitter) counter(d *prometheus.Desc, n uint64, labels ...string) {
-	e.send(d, prometheus.CounterValue, float64(n), labels)
-}
-
-func (e *emitter) send(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels []string) {
-	metric, err := prometheus.NewConstMetric(d, kind, v, labels...)
+	// The library checks and sorts the labels, once.
+	one, err := prometheus.NewConstMetric(h.desc, prometheus.UntypedValue, 0, labels...)
 	if err != nil {
-		metric = prometheus.NewInvalidMetric(d, err)
+		h.err = err
+		return h
 	}
-	e.ch <- metric
-	e.n++
+	var out dto.Metric
+	h.err = one.Write(&out)
+	h.pairs = out.GetLabel()
+	h.line = lineOf(metrics.Prefix+"_"+m.Name, h.pairs)
+	return h
+}
+
+// value is one sample of one scrape. What Write hands out points into it.
+type value struct {
+	*handle
+	number float64
+	count  uint64
+
+	gauge   dto.Gauge
+	counter dto.Counter
+}
+
+// Desc implements prometheus.Metric.
+func (v *value) Desc() *prometheus.Desc { return v.desc }
+
+// Write implements prometheus.Metric.
+func (v *value) Write(out *dto.Metric) error {
+	if v.err != nil {
+		return v.err
+	}
+	out.Label = v.pairs
+	switch v.kind {
+	case metrics.Counter:
+		v.counter.Value = &v.number
+		out.Counter = &v.counter
+	case metrics.Summary:
+		out.Summary = &dto.Summary{SampleCount: &v.count, SampleSum: &v.number}
+	default:
+		v.gauge.Value = &v.number
+		out.Gauge = &v.gauge
+	}
+	return nil
 }
 
 // text makes a name fit for a label: Prometheus refuses the whole scrape for
