@@ -181,6 +181,17 @@ func (b *batcher) one(ctx context.Context, q *request, req *oip.InferRequest, re
 	return err
 }
 
+// waiting returns how many requests wait for the model.
+func (b *batcher) waiting() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := int64(len(b.queue))
+	if b.gatherer != nil {
+		n++
+	}
+	return n
+}
+
 // deadlineOf returns when a context ends.
 func deadlineOf(ctx context.Context) int64 {
 	if at, ok := ctx.Deadline(); ok {

@@ -6,13 +6,7 @@ func (s *Server) Queued(name, version string) int64 {
 	if err != nil || v.batcher == nil {
 		return 0
 	}
-	v.batcher.mu.Lock()
-	defer v.batcher.mu.Unlock()
-	n := int64(len(v.batcher.queue))
-	if v.batcher.gatherer != nil {
-		n++
-	}
-	return n
+	return v.batcher.waiting()
 }
 
 // Waiting returns how many requests wait to be admitted.

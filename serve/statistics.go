@@ -26,8 +26,9 @@ type Statistics struct {
 	// Size is the memory that the model says it holds, in bytes, 0 if it
 	// does not say.
 	Size int64
-	// InFlight is the number of requests being answered.
-	InFlight int64
+	// InFlight is the number of requests being answered, Waiting of those
+	// that wait for the model with Batching.
+	InFlight, Waiting int64
 }
 
 // Tally is a number of events and the time that they took together.
@@ -112,6 +113,9 @@ func (v *deployed) statistics() Statistics {
 		Success: c.success.tally(), Fail: c.fail.tally(),
 		Queue: c.queue.tally(), Input: c.input.tally(), Infer: c.infer.tally(), Output: c.output.tally(),
 		Size: v.size, InFlight: max(v.users.Load()-1, 0),
+	}
+	if v.batcher != nil {
+		s.Waiting = v.batcher.waiting()
 	}
 	if last := c.last.Load(); last != 0 {
 		s.LastInference = time.Unix(0, last)

@@ -54,5 +54,14 @@ func (s *Server) Status() []ModelStatus {
 	return list
 }
 
+// Default returns the version that answers when none is named, "" for a model
+// that is not deployed.
+func (s *Server) Default(model string) string {
+	if m := s.table.Load().models[model]; m != nil {
+		return m.def.version
+	}
+	return ""
+}
+
 // FailedDeploys counts the calls of Deploy that returned an error.
 func (s *Server) FailedDeploys() int64 { return s.failedDeploys.Load() }

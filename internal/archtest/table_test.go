@@ -259,6 +259,7 @@ var table = &archtest.Table{
 		"serve":                               {Own: []string{"serve/oip", "internal/httperr"}},
 		"serve/servetest":                     {Own: []string{"serve/oip"}},
 		"serve/servetest/cmd/oip-conformance": {Own: []string{"serve/oip", "serve/servetest"}},
+		"serve/promexport":                    {Own: []string{"serve", "serve/rollout"}, Link: prometheus},
 		"serve/grpcserve":                     {Own: []string{"serve", "serve/oip"}, Link: grpcStack},
 
 		"serve/internal/cmath":    {},
@@ -339,7 +340,7 @@ var table = &archtest.Table{
 		{From: "*", To: "sigs.k8s.io", Reason: "a program that runs on one machine must not link the Kubernetes client: import k8s in the program"},
 		{From: "*", To: "go.opentelemetry.io", Reason: "a program without OpenTelemetry must not link it: import tracking/mlflow in the program"},
 		{From: "*", To: "modernc.org", Reason: "a program that brings its own database must not link SQLite: import a sqlstore package in the program"},
-		{From: "*", To: "github.com/prometheus", Reason: "a program without Prometheus must not link it: import monitor/promexport in the program"},
+		{From: "*", To: "github.com/prometheus", Reason: "a program without Prometheus must not link it: import serve/promexport or monitor/promexport in the program"},
 		{From: "*", To: "github.com/apache", Reason: "a service that serves and monitors must not link Arrow: import dataset or monitor/inferlog in the program"},
 		{From: "*", To: "google.golang.org/grpc", Reason: "a program that serves neither Arrow Flight nor inference over gRPC must not start gRPC, which is linked because Arrow's Parquet package names it: import dataset/flight or serve/grpcserve in the program"},
 	},

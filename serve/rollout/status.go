@@ -4,6 +4,8 @@ import "time"
 
 // Status is how an experiment stands, as of this replica's last merge.
 type Status struct {
+	// Experiment is its name, Model the model's.
+	Experiment, Model string
 	// Started is the zero time before the first merge, Ended while it runs.
 	Started, Ended time.Time
 	// Step is the step of the ramp, from 1 up, of Steps.
@@ -30,7 +32,7 @@ type ChallengerStatus struct {
 
 // Status returns how the experiment stands.
 func (r *Rollout) Status() Status {
-	st := Status{Champion: r.exp.Champion, Steps: len(r.exp.Ramp)}
+	st := Status{Experiment: r.exp.Name, Model: r.exp.Model, Champion: r.exp.Champion, Steps: len(r.exp.Ramp)}
 	if r.shadow != nil {
 		st.Shadow = r.shadow.status()
 	}
