@@ -255,6 +255,8 @@ var table = &archtest.Table{
 		"serve/deploy":          {Own: []string{"serve", "serve/oip"}},
 		"serve/remote":          {Own: []string{"serve", "serve/oip"}},
 
+		"serve/ort": {Own: []string{"serve", "serve/oip"}, Link: []string{"github.com/ebitengine/purego"}},
+
 		"serve/oip":                           {},
 		"serve":                               {Own: []string{"serve/oip", "internal/httperr"}},
 		"serve/servetest":                     {Own: []string{"serve/oip"}},
@@ -342,6 +344,7 @@ var table = &archtest.Table{
 		{From: "*", To: "modernc.org", Reason: "a program that brings its own database must not link SQLite: import a sqlstore package in the program"},
 		{From: "*", To: "github.com/prometheus", Reason: "a program without Prometheus must not link it: import serve/promexport or monitor/promexport in the program"},
 		{From: "*", To: "github.com/apache", Reason: "a service that serves and monitors must not link Arrow: import dataset or monitor/inferlog in the program"},
+		{From: "*", To: "github.com/ebitengine", Reason: "a program without ONNX Runtime must not load shared libraries: import serve/ort in the program"},
 		{From: "*", To: "google.golang.org/grpc", Reason: "a program that serves neither Arrow Flight nor inference over gRPC must not start gRPC, which is linked because Arrow's Parquet package names it: import dataset/flight or serve/grpcserve in the program"},
 	},
 }

@@ -40,13 +40,13 @@ func checkLength(op string, body []byte, jsonLength int) error {
 }
 
 // Lead returns how many bytes a reader leaves free at the start of its buffer
-// so that the binary tensor data behind the JSON begins at a multiple of eight
-// and can be viewed without a copy.
+// so that the binary tensor data behind the JSON begins at a multiple of 64
+// and can be viewed without a copy, also by libraries that align their vectors.
 func Lead(jsonLength int) int {
 	if jsonLength < 0 {
 		return 0
 	}
-	return -jsonLength & 7
+	return -jsonLength & 63
 }
 
 // fixed are the Go types of elements of a fixed size.

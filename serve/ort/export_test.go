@@ -1,0 +1,4 @@
+package ort
+
+// Inspect is inspect, for the fuzz test.
+var Inspect = inspect

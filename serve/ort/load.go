@@ -1,0 +1,153 @@
+package ort
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+
+	"github.com/millwright-ml/millwright/serve"
+)
+
+// Load makes a model of the one ONNX file among the files, as they come from a
+// registry or a folder.
+func (l *Library) Load(files fs.FS, opts *Options) (*Model, error) {
+	o, err := opts.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("ort: load: %w", err)
+	}
+	if o.File == "" {
+		if o.File, err = only(files); err != nil {
+			return nil, fmt.Errorf("ort: load: %w", err)
+		}
+	}
+	m, err := l.load(files, &o)
+	if err != nil {
+		return nil, fmt.Errorf("ort: load %q: %w", o.File, err)
+	}
+	return m, nil
+}
+
+// source is what a model is made of.
+type source struct {
+	model []byte
+	// beside are the files that the model's constants are in, by their names.
+	beside []string
+	data   [][]byte
+	size   int64
+}
+
+func (l *Library) load(files fs.FS, o *Options) (*Model, error) {
+	src, err := gather(files, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.hold(); err != nil {
+		return nil, err
+	}
+	m, err := l.session(src, o)
+	if err != nil {
+		l.let()
+		return nil, err
+	}
+	return m, nil
+}
+
+// gather reads the model and what belongs to it.
+func gather(files fs.FS, o *Options) (*source, error) {
+	model, err := read(files, o.File, min(o.MaxBytes, maxFile))
+	if err != nil {
+		return nil, err
+	}
+	src := &source{model: model, size: int64(len(model))}
+	if src.beside, err = inspect(model); err != nil {
+		return nil, err
+	}
+	slices.Sort(src.beside)
+	for _, name := range src.beside {
+		data, err := read(files, beside(o.File, name), o.MaxBytes-src.size)
+		if err != nil {
+			return nil, fmt.Errorf("the constants in %q: %w", name, err)
+		}
+		src.data = append(src.data, data)
+		src.size += int64(len(data))
+	}
+	return src, nil
+}
+
+// read reads a file of bounded size.
+func read(files fs.FS, name string, most int64) ([]byte, error) {
+	f, err := files.Open(name)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w: %w", err, ErrNotFound)
+		}
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // Only read.
+	var b bytes.Buffer
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		if info.Size() > most {
+			return nil, fmt.Errorf("it has %d bytes, more than the %d that are allowed: %w", info.Size(), most, ErrInvalid)
+		}
+		b.Grow(int(info.Size()) + bytes.MinRead) // Room to find the end.
+	}
+	n, err := io.Copy(&b, io.LimitReader(f, most+1))
+	if err == nil && n > most {
+		err = fmt.Errorf("it has more than the %d bytes that are allowed: %w", most, ErrInvalid)
+	}
+	return b.Bytes(), err
+}
+
+// maxEntries bounds the search for the model among the files.
+const maxEntries = 10_000
+
+// only finds the one ONNX file.
+func only(files fs.FS) (string, error) {
+	found, entries := "", 0
+	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+		if entries++; err == nil && entries > maxEntries {
+			err = fmt.Errorf("there are more than %d files, name the model with Options.File: %w", maxEntries, ErrInvalid)
+		}
+		if err == nil && !d.IsDir() && path.Ext(name) == ".onnx" {
+			if found != "" {
+				err = fmt.Errorf("there are %q and %q, name one with Options.File: %w", found, name, ErrNotFound)
+			}
+			found = name
+		}
+		return err
+	})
+	if err == nil && found == "" {
+		err = fmt.Errorf("no file ends in .onnx: %w", ErrNotFound)
+	}
+	return found, err
+}
+
+// Runtime loads models for a server. It is a [serve.Runtime].
+type Runtime struct {
+	// Library is the library that computes. It has no default.
+	Library *Library
+	// Options say how. Nil is the default.
+	Options *Options
+}
+
+var _ serve.Runtime = (*Runtime)(nil)
+
+// Load makes a model of the files.
+func (r *Runtime) Load(ctx context.Context, files fs.FS) (serve.Model, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("ort: load: %w", err)
+	}
+	if r.Library == nil {
+		return nil, fmt.Errorf("ort: load: the Runtime has no Library, open one with ort.Open: %w", ErrInvalid)
+	}
+	m, err := r.Library.Load(files, r.Options)
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
