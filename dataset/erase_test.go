@@ -327,6 +327,9 @@ func TestEraseBrokenOff(t *testing.T) {
 	if os.Getenv("REQUIRE_REAL") == "1" {
 		stride = 1
 	}
+	if detector {
+		stride = 17
+	}
 	for end := int64(1); end <= steps; end += stride {
 		s := clone(t, origin)
 		_, err := run(s, end)
@@ -387,7 +390,7 @@ func TestEraseKeepsWritersOut(t *testing.T) {
 func TestEraseBesideWriters(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	for round := range 4 {
+	for round := range fewer(4, 2) {
 		s := &blob.Mem{}
 		members(t, s)
 		before := contents(t, s)

@@ -85,7 +85,7 @@ func TestFragmentsSurviveEdits(t *testing.T) {
 		}
 		return out
 	}
-	for _, e := range []struct {
+	for i, e := range []struct {
 		name string
 		ids  []int64
 		most float64
@@ -103,6 +103,9 @@ func TestFragmentsSurviveEdits(t *testing.T) {
 		{"30 scattered rows deleted", scattered(func(rows []int64, at int) []int64 { return slices.Delete(rows, at, at+1) }), 0.45},
 		{"30 scattered rows updated", scattered(func(rows []int64, at int) []int64 { rows[at] += 1e9; return rows }), 0.45},
 	} {
+		if !some(i) {
+			continue
+		}
 		v, err := d.Overwrite(ctx, keyedRows(t, e.ids, 5), opts)
 		require.NoError(t, err)
 		share := fresh(first, v)

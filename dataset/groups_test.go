@@ -140,11 +140,14 @@ func TestWhereGivesTheMatchingRows(t *testing.T) {
 	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 	v := parted(t, &blob.Mem{}, mem, 2000)
 	whole := everyRecord(t, memory.DefaultAllocator, 0, 2000)
-	for _, text := range []string{
+	for i, text := range []string{
 		"TRUE", "FALSE", "id < 250", "id = 777", "id BETWEEN 100 AND 1250", "id IN (1, 999, 1999, 5000)", "NOT (id >= 30)",
 		"i32 > 5900", "bool", "i8 IS NULL", "i8 IS NOT NULL AND id > 1900", "text = 'größe-3'", "text = 'none'", "f64 > 195", "f64 = 'NaN'", "f64 < 0", "f32 >= 150",
 		"day > '1975-01-01'", "at < '1970-01-01T00:05:00Z'", "money = 1.01", "money > 2000", "vector IS NULL AND id < 100", "bytes = X'ff07'", "id > 1000 AND text = 'größe-3' OR id = 5",
 	} {
+		if !some(i) {
+			continue
+		}
 		e, err := filter.Parse(text)
 		require.NoError(t, err)
 		b, err := e.Bind(everyType)

@@ -270,8 +270,12 @@ func (h housework) steps(t testing.TB, dir string) map[int]string {
 		defer mu.Unlock()
 		n++
 		name := fmt.Sprintf("%s %s", c.Op, varying.ReplaceAllString(c.Key, "#"))
+		fraction := 2
+		if detector {
+			fraction = 5
+		}
 		every := os.Getenv("DATASET_TEST_ALL_STEPS") == "1"
-		if kind := len(seen); every || !seen[name] && (kind%2 == 0 || os.Getenv("REQUIRE_REAL") == "1") {
+		if kind := len(seen); every || !seen[name] && (kind%fraction == 0 || os.Getenv("REQUIRE_REAL") == "1") {
 			all[n] = name
 		}
 		seen[name] = true

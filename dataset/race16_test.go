@@ -26,7 +26,7 @@ func TestSixteenWritersRace(t *testing.T) {
 		create(t, counted, "n", small)
 		counted.reset()
 		const writers = 16
-		commits := 160
+		commits := fewer(160, 2)
 		if os.Getenv("REQUIRE_REAL") == "1" {
 			commits = 1000
 		}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -171,8 +172,11 @@ func TestRefsSurviveEveryFaultAtEveryStep(t *testing.T) {
 			prepareRefs(t, prepared)
 			for step := 0; ; step++ {
 				hit := false
-				for way, fault := range ways {
-					where := fmt.Sprintf("%s at step %d", way, step)
+				for i, way := range slices.Sorted(maps.Keys(ways)) {
+					if !some(i + step) {
+						continue // Each way comes at every third step.
+					}
+					fault, where := ways[way], fmt.Sprintf("%s at step %d", way, step)
 					inner := clone(t, prepared)
 					s := faults.New(inner, nil)
 					d := openTable(t, s)
@@ -231,6 +235,9 @@ func TestRefsSurviveKillAtEveryStep(t *testing.T) {
 			t.Parallel()
 			before, after := op.outcomes(t)
 			for nth := 1; ; nth++ {
+				if nth > 1 && !some(nth) {
+					continue
+				}
 				dir := t.TempDir()
 				require.NoError(t, os.CopyFS(dir, os.DirFS(first)))
 				child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledRefs$")
