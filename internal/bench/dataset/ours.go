@@ -28,6 +28,7 @@ const tableName = "t"
 // plan is what a measurement needs, for us and for rivals.py.
 type plan struct {
 	Source string   `json:"source,omitempty"` // Arrow IPC file to write.
+	Edited string   `json:"edited,omitempty"` // The same with a row inserted.
 	Out    string   `json:"out,omitempty"`    // Folder to write to.
 	Table  string   `json:"table,omitempty"`  // Table to read.
 	Files  string   `json:"files,omitempty"`  // Pattern of its Parquet files.
@@ -48,34 +49,39 @@ type figures struct {
 	Wall  float64 `json:"wall"` // Seconds.
 	CPU   float64 `json:"cpu"`  // Seconds of the process.
 	Bytes int64   `json:"bytes"`
+	New   int64   `json:"new"` // Bytes in files that were not there before.
 	Rows  int64   `json:"rows"`
+}
+
+// task is one measurement; only run is timed.
+type task struct {
+	before func() error // nil for nothing.
+	run    func() (rows int64, err error)
+	after  func(f *figures) // nil for nothing.
 }
 
 // ours runs one measurement in this process and prints its figures, like
 // rivals.py.
 func ours(ctx context.Context, measure string, repeats int, p plan, out io.Writer) error {
-	run, err := prepare(ctx, measure, p)
+	one, err := prepare(ctx, measure, p)
 	if err != nil {
 		return err
 	}
 	enc := json.NewEncoder(out)
 	for i := range repeats + 1 {
-		if measure == "write" {
-			if err := os.RemoveAll(p.Out); err != nil {
-				return err
-			}
-			if err := os.MkdirAll(p.Out, 0o755); err != nil {
+		if one.before != nil {
+			if err := one.before(); err != nil {
 				return err
 			}
 		}
 		began, used := time.Now(), processorTime()
-		rows, err := run()
+		rows, err := one.run()
 		if err != nil {
 			return err
 		}
 		f := figures{Wall: time.Since(began).Seconds(), CPU: processorTime() - used, Rows: rows}
-		if measure == "write" {
-			f.Bytes = parquetBytes(p.Out)
+		if one.after != nil {
+			one.after(&f)
 		}
 		if i == 0 {
 			continue // It warms.
@@ -87,8 +93,31 @@ func ours(ctx context.Context, measure string, repeats int, p plan, out io.Write
 	return nil
 }
 
-func prepare(ctx context.Context, measure string, p plan) (run func() (int64, error), err error) {
+// fresh empties a folder.
+func fresh(dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	return os.MkdirAll(dir, 0o755)
+}
+
+func prepare(ctx context.Context, measure string, p plan) (one task, err error) {
+	run, err := preparedRun(ctx, measure, p)
+	one.run = run
 	switch measure {
+	case "write":
+		one.before = func() error { return fresh(p.Out) }
+		one.after = func(f *figures) { f.Bytes = parquetBytes(p.Out) }
+	case "reingest":
+		return reingest(ctx, p)
+	}
+	return one, err
+}
+
+func preparedRun(ctx context.Context, measure string, p plan) (run func() (int64, error), err error) {
+	switch measure {
+	case "reingest":
+		return nil, nil
 	case "write", "s3write":
 		schema, recs, err := load(p.Source)
 		if err != nil {

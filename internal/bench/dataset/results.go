@@ -35,11 +35,11 @@ func (r *results) add(name, unit string, cores int, less bool, party string, val
 	fmt.Fprintf(os.Stderr, "%-40s %d cores  %-10s %12.4g %s\n", name, cores, party, value, unit)
 }
 
-// ratio compares ours with the best of the others: above 1 ours is the better.
+// ratio compares ours with the best of the four: above 1 ours is the better.
 func (l *line) ratio() (ratio float64, ok bool) {
 	own := l.value[oursName]
 	for party, v := range l.value {
-		if party == oursName || v == 0 || own == 0 {
+		if party == oursName || party == arrow15Name || v == 0 || own == 0 {
 			continue
 		}
 		one := own / v

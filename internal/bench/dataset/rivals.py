@@ -9,6 +9,7 @@ operation prints nothing.
 """
 
 import glob
+import hashlib
 import json
 import os
 import resource
@@ -41,10 +42,23 @@ OPTIONS = S3 and {
 }
 
 
-def source():
+def source(name="source"):
     """The table in memory."""
-    with pa.OSFile(plan["source"]) as f:
+    with pa.OSFile(plan[name]) as f:
         return ipc.open_file(f).read_all()
+
+
+def written():
+    """The Parquet files of the folder."""
+    return glob.glob(OUT + "/**/*.parquet", recursive=True)
+
+
+def digests():
+    out = {}
+    for name in written():
+        with open(name, "rb") as f:
+            out[hashlib.sha256(f.read()).digest()] = os.path.getsize(name)
+    return out
 
 
 def fresh():
@@ -58,8 +72,9 @@ class PyArrow:
         import pyarrow.parquet
 
         self.pq, self.ds = pyarrow.parquet, pyarrow.dataset
-        if measure == "write":
-            self.table = source()
+
+    def take(self, table):
+        self.table = table
 
     def write(self):
         self.pq.write_table(self.table, OUT + "/t.parquet", compression="zstd", compression_level=1)
@@ -82,12 +97,13 @@ class DeltaLake:
         import deltalake
 
         self.lib = deltalake
-        if measure in ("write", "s3write"):
-            self.table = source()
         if measure == "commit":
             self.row = pa.table({"n": pa.array([1], pa.int64())})
             self.lib.write_deltalake(OUT, self.row)
         self.properties = deltalake.WriterProperties(compression="ZSTD", compression_level=1)
+
+    def take(self, table):
+        self.table = table
 
     def write(self):
         self.lib.write_deltalake(OUT + "/t", self.table, writer_properties=self.properties)
@@ -127,8 +143,9 @@ class Polars:
         import polars
 
         self.lib = polars
-        if measure in ("write", "s3write"):
-            self.frame = polars.from_arrow(source())
+
+    def take(self, table):
+        self.frame = self.lib.from_arrow(table)
 
     def write(self):
         self.frame.write_parquet(OUT + "/t.parquet", compression="zstd", compression_level=1)
@@ -168,10 +185,6 @@ class DuckDB:
 
         self.db = duckdb.connect(config={"allow_unsigned_extensions": "true"})
         self.db.execute(f"SET threads = {cores}")
-        if measure in ("write", "s3write"):
-            # Its own table, as the others have theirs in their own memory.
-            arrived = source()  # noqa: F841  DuckDB finds it by name.
-            self.db.execute("CREATE TABLE t AS SELECT * FROM arrived")
         if measure in ("open", "list", "s3read", "s3write"):
             for extension in ("delta", "httpfs"):
                 folder = os.path.dirname(importlib.import_module(f"duckdb_extension_{extension}").__file__)
@@ -181,6 +194,11 @@ class DuckDB:
                 f"CREATE SECRET (TYPE s3, KEY_ID '{S3['key']}', SECRET '{S3['secret']}', ENDPOINT '{S3['endpoint']}',"
                 " URL_STYLE 'path', USE_SSL false, REGION 'us-east-1')"
             )
+
+    def take(self, table):
+        """Its own table, as the others have theirs in their own memory."""
+        arrived = table  # noqa: F841  DuckDB finds it by name.
+        self.db.execute("CREATE OR REPLACE TABLE t AS SELECT * FROM arrived")
 
     def write(self):
         self.db.execute(f"COPY t TO '{OUT}/t.parquet' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)")
@@ -223,18 +241,31 @@ def cpu():
     return used.ru_utime + used.ru_stime
 
 
+# A table that comes again is written as any other.
+operation = "write" if measure == "reingest" else measure
 rival = {"pyarrow": PyArrow, "deltalake": DeltaLake, "polars": Polars, "duckdb": DuckDB}[engine]()
-if hasattr(rival, measure):
+if hasattr(rival, operation):
     if measure in ("write", "commit"):
         fresh()
     rival.prepare()
+    if measure in ("write", "s3write"):
+        rival.take(source())
     for i in range(repeats + 1):
-        if measure == "write":
+        had = {}
+        if measure == "reingest":
+            fresh()
+            rival.take(source())
+            rival.write()
+            had = digests()
+            rival.take(source("edited"))
+        if operation == "write":
             fresh()
         began, used = time.perf_counter(), cpu()
-        rows = getattr(rival, measure)()
+        rows = getattr(rival, operation)()
         figures = {"wall": time.perf_counter() - began, "cpu": cpu() - used, "rows": int(rows)}
-        if measure == "write":
-            figures["bytes"] = sum(os.path.getsize(f) for f in glob.glob(OUT + "/**/*.parquet", recursive=True))
+        if operation == "write":
+            figures["bytes"] = sum(os.path.getsize(f) for f in written())
+        if measure == "reingest":
+            figures["new"] = sum(size for digest, size in digests().items() if digest not in had)
         if i > 0:
             print(json.dumps(figures), flush=True)
