@@ -227,7 +227,7 @@ func TestCollectKeepsByAge(t *testing.T) {
 // collections happen between them and in the middle of them, and are killed.
 func TestCollectBesideWriters(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(6) {
+	for seed := range uint64(fewer(6, 2)) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			collectRandomly(t, rand.New(rand.NewPCG(seed, 5)))

@@ -13,7 +13,7 @@ func TestConformance(t *testing.T) {
 		datasettest.Run(t, func(*testing.T) func() blob.Store {
 			s := &blob.Mem{}
 			return func() blob.Store { return s }
-		}, nil)
+		}, &datasettest.Options{Histories: fewer(2, 2)})
 	})
 	t.Run("folder", func(t *testing.T) {
 		datasettest.Run(t, func(t *testing.T) func() blob.Store {

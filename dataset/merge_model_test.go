@@ -336,5 +336,5 @@ func TestRandomHistoriesMatchTheModel(t *testing.T) {
 
 func modelSeeds() int {
 	n, _ := strconv.Atoi(os.Getenv("MODEL_SEEDS"))
-	return max(n, 4)
+	return max(n, fewer(4, 2))
 }

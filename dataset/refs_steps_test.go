@@ -174,7 +174,7 @@ func TestRefsSurviveEveryFaultAtEveryStep(t *testing.T) {
 				hit := false
 				for i, way := range slices.Sorted(maps.Keys(ways)) {
 					if !some(i + step) {
-						continue // Each way comes at every third step.
+						continue // Each way comes at every fourth step.
 					}
 					fault, where := ways[way], fmt.Sprintf("%s at step %d", way, step)
 					inner := clone(t, prepared)
