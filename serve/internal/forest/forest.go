@@ -40,14 +40,18 @@ type Forest[T Float] struct {
 	outputs  int
 	nodes    []node[T]
 	packed   []packed[T] // in the place of nodes, where they fit
-	groups   []group
-	roots    []root
-	slots    []slot
-	init     []T
-	vectors  []T // the leaves' vectors end to end, where leaves are vectors
-	tiny     bool
-	round32  bool
-	scratch  sync.Pool // of *scratch[T]
+	// heap and symmetric are more of the same for many rows at once, where the
+	// trees are even, and where they have one test a level.
+	heap      *heap[T]
+	symmetric *symmetric
+	groups    []group
+	roots     []root
+	slots     []slot
+	init      []T
+	vectors   []T // the leaves' vectors end to end, where leaves are vectors
+	tiny      bool
+	round32   bool
+	scratch   sync.Pool // of *scratch[T]
 }
 
 // Options are what a library adds to the trees.
@@ -86,7 +90,11 @@ func Build[T Float](b *Builder, opts *Options) (*Forest[T], error) {
 			return nil, fmt.Errorf("tree %d: %w", i, err)
 		}
 		f.roots = append(f.roots, root{at, uint32(t.output), depth})
-		t.nodes = nil
+	}
+	f.heap = f.buildHeap(b.trees, b.nodes)
+	b.trees = nil
+	if f.heap != nil {
+		f.symmetric = f.heap.levels(len(f.slots))
 	}
 	f.group()
 	f.pack()
@@ -178,6 +186,15 @@ func (f *Forest[T]) Trees() int { return len(f.roots) }
 // Size returns about how many bytes the forest holds.
 func (f *Forest[T]) Size() int64 {
 	size := int64(len(f.nodes))*int64(8+sizeOf[T]()) + int64(len(f.packed))*int64(2*sizeOf[T]()) + int64(len(f.groups))*80 + int64(len(f.slots))*40 + int64(len(f.vectors))*8
+	if h := f.heap; h != nil {
+		size += int64(len(h.nodes))*4 + int64(len(h.leaves)*sizeOf[T]())
+		for i := range h.rankers {
+			size += int64(len(h.rankers[i].cuts)*sizeOf[T]() + len(h.rankers[i].cells)*4)
+		}
+	}
+	if y := f.symmetric; y != nil {
+		size += int64(len(y.tests)) * 8
+	}
 	for i := range f.slots {
 		if s := f.slots[i].set; s != nil {
 			size += int64(len(s.Words)) * 4

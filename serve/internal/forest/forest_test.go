@@ -1,6 +1,7 @@
 package forest_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -20,18 +21,26 @@ type grown struct {
 	column  []int            // by slot
 }
 
-func grow(tb testing.TB, b *forest.Builder, trees, depth int, uneven bool) *grown {
+// The shapes of the random trees.
+const (
+	full = iota
+	uneven
+	symmetric // one test a level
+)
+
+func grow(tb testing.TB, b *forest.Builder, trees, depth, shape int) *grown {
 	tb.Helper()
 	r := rand.New(rand.NewPCG(1, 2))
 	g := &grown{missing: []forest.Missing{0}, column: []int{0}}
 	for range trees {
 		nodes := []forest.Node{{}}
+		tests := map[int]forest.Node{}
 		for at := 0; at < len(nodes); at++ {
 			level := 0
 			for n := at + 1; n > 1; n /= 2 {
 				level++
 			}
-			if level >= depth || uneven && at > 0 && r.IntN(3) == 0 {
+			if level >= depth || shape == uneven && at > 0 && r.IntN(3) == 0 {
 				nodes[at] = forest.Node{Left: -1, Value: float64(float32(r.NormFloat64()))}
 				continue
 			}
@@ -42,15 +51,30 @@ func grow(tb testing.TB, b *forest.Builder, trees, depth int, uneven bool) *grow
 				g.missing, g.column = append(g.missing, 0), append(g.column, 0)
 			}
 			g.missing[slot], g.column[slot] = missing, column
-			nodes[at] = forest.Node{
-				Left: int32(len(nodes)), Right: int32(len(nodes) + 1), Slot: slot, Threshold: float64(float32(r.NormFloat64())),
+			node := forest.Node{Slot: slot, Threshold: threshold(r)}
+			if first, ok := tests[level]; ok && shape == symmetric {
+				node = first
 			}
+			tests[level] = node
+			node.Left, node.Right = int32(len(nodes)), int32(len(nodes)+1)
+			nodes[at] = node
 			nodes = append(nodes, forest.Node{}, forest.Node{})
 		}
 		g.trees = append(g.trees, nodes)
 		require.NoError(tb, b.Tree(0, append([]forest.Node(nil), nodes...)))
 	}
 	return g
+}
+
+// threshold is one of many or of a few, and now and then the end of all numbers.
+func threshold(r *rand.Rand) float64 {
+	switch r.IntN(60) {
+	case 0:
+		return math.Inf(1)
+	case 1, 2, 3:
+		return 0
+	}
+	return float64(float32(r.NormFloat64()))
 }
 
 // walk is the plain way down a tree.
@@ -71,40 +95,50 @@ func (g *grown) walk(nodes []forest.Node, row []float32) float32 {
 	return float32(nodes[at].Value)
 }
 
+var specials = []float32{
+	float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1)), 0, float32(math.Copysign(0, -1)), math.MaxFloat32, -math.MaxFloat32,
+}
+
 func randomRows(n int) []float32 {
 	r := rand.New(rand.NewPCG(3, 4))
 	rows := make([]float32, n*features)
 	for i := range rows {
 		rows[i] = float32(r.NormFloat64())
-		if r.IntN(10) == 0 {
-			rows[i] = float32(math.NaN())
+		if special := r.IntN(40); special < len(specials) {
+			rows[i] = specials[special]
 		}
 	}
 	return rows
 }
 
-// Any number of rows gives the sums of the plain walk.
+// Any number of rows gives the sums of the plain walk, by each of the kernels.
 func TestSumIsThePlainWalk(t *testing.T) {
 	t.Parallel()
-	for _, uneven := range []bool{false, true} {
-		b, err := forest.NewBuilder(features, 1)
-		require.NoError(t, err)
-		g := grow(t, b, 21, 9, uneven)
-		f, err := forest.Build[float32](b, &forest.Options{Init: []float64{0.25}})
-		require.NoError(t, err)
-		rows := randomRows(150)
-		want := make([]float32, 150)
-		for i := range want {
-			want[i] = 0.25
-			for _, nodes := range g.trees {
-				want[i] += g.walk(nodes, rows[i*features:(i+1)*features])
+	for _, c := range []struct{ trees, depth, shape int }{
+		{21, 9, full}, {21, 9, uneven}, {40, 6, full}, {9, 8, full}, {500, 6, uneven}, {3, 1, full},
+		{21, 6, symmetric}, {300, 8, symmetric}, {5, 1, symmetric}, {7, 0, full}, {400, 2, full},
+	} {
+		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			t.Parallel()
+			b, err := forest.NewBuilder(features, 1)
+			require.NoError(t, err)
+			g := grow(t, b, c.trees, c.depth, c.shape)
+			f, err := forest.Build[float32](b, &forest.Options{Init: []float64{0.25}})
+			require.NoError(t, err)
+			rows := randomRows(150)
+			want := make([]float32, 150)
+			for i := range want {
+				want[i] = 0.25
+				for _, nodes := range g.trees {
+					want[i] += g.walk(nodes, rows[i*features:(i+1)*features])
+				}
 			}
-		}
-		for _, n := range []int{1, 3, 4, 7, 8, 9, 12, 63, 64, 65, 67, 150} {
-			got := make([]float32, n)
-			forest.Sum(f, got, rows)
-			require.Equal(t, want[:n], got)
-		}
+			for _, n := range []int{1, 3, 4, 7, 8, 9, 12, 63, 64, 65, 67, 150} {
+				got := make([]float32, n)
+				forest.Sum(f, got, rows)
+				require.Equal(t, want[:n], got)
+			}
+		})
 	}
 }
 
@@ -145,7 +179,7 @@ func TestBuilderRefuses(t *testing.T) {
 func BenchmarkSum(b *testing.B) {
 	builder, err := forest.NewBuilder(features, 1)
 	require.NoError(b, err)
-	grow(b, builder, 500, 6, false)
+	grow(b, builder, 500, 6, full)
 	f, err := forest.Build[float32](builder, nil)
 	require.NoError(b, err)
 	const many = 1000

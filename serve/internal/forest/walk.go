@@ -6,6 +6,8 @@ type scratch[T Float] struct {
 	block  [][lanes]T // the slots of eight rows, for some blocks
 	sums   [][lanes]T // their sums
 	single []T        // the sums of one row, and one to spare
+	ranks  []*ranks   // the ranks of eight rows, for some blocks
+	levels []uint64   // the same in bytes, for symmetric trees
 }
 
 // blockBytes is about how much memory the slots of the blocks may take, so that
@@ -30,7 +32,14 @@ func Sum[T, S Float](f *Forest[T], dst []T, rows []S) {
 	s, _ := f.scratch.Get().(*scratch[T])
 	done := 0
 	if n >= lanes/2 {
-		done = sumBlocks(f, s, dst, rows, n)
+		switch {
+		case f.symmetric != nil:
+			done = sumSymmetric(f, s, dst, rows, n)
+		case f.heap != nil:
+			done = sumHeap(f, s, dst, rows, n)
+		default:
+			done = sumBlocks(f, s, dst, rows, n)
+		}
 	}
 	for ; done < n; done++ {
 		sumRow(f, s, dst[done*f.outputs:(done+1)*f.outputs], rows[done*f.features:(done+1)*f.features])
