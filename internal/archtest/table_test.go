@@ -257,6 +257,7 @@ var table = &archtest.Table{
 
 		"serve/ort": {Own: []string{"serve", "serve/oip"}, Link: []string{"github.com/ebitengine/purego"}},
 
+		"serve/llm":                           {Own: []string{"internal/httperr"}},
 		"serve/oip":                           {},
 		"serve":                               {Own: []string{"serve/oip", "internal/httperr"}},
 		"serve/servetest":                     {Own: []string{"serve/oip"}},

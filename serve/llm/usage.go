@@ -1,0 +1,98 @@
+package llm
+
+import (
+	"time"
+)
+
+// Usage is the tokens of one request.
+type Usage struct {
+	// Input and Output are the tokens of the prompt and of the answer.
+	Input, Output int
+	// CachedInput are those of Input that the upstream had in its cache,
+	// Reasoning those of Output that are not shown.
+	CachedInput, Reasoning int
+}
+
+// Total is the tokens of the prompt and the answer.
+func (u Usage) Total() int { return u.Input + u.Output }
+
+// Nanos is an amount of money in billionths of whatever the prices are in. A token
+// may cost less than a millionth.
+type Nanos int64
+
+// Price is what a model costs, in money per million tokens.
+type Price struct {
+	// Input, Output and CachedInput are the prices of a million tokens each. A
+	// CachedInput of 0 is the price of the input; -1 is nothing.
+	Input, Output, CachedInput float64
+	// Request is the price of a request.
+	Request float64
+}
+
+// Of is what a request with the usage costs.
+func (p Price) Of(u Usage) Nanos {
+	cached := p.CachedInput
+	switch {
+	case cached == 0:
+		cached = p.Input
+	case cached < 0:
+		cached = 0
+	}
+	hits := min(u.CachedInput, u.Input)
+	m := p.Input*float64(u.Input-hits) + cached*float64(hits) + p.Output*float64(u.Output)
+	// A millionth of the price of a million tokens is the price of one.
+	return Nanos(m*1e3 + p.Request*1e9 + 0.5)
+}
+
+// Exchange is one request and what became of it. Observers get it when it has
+// ended, hooks while it goes on; they must not keep it.
+type Exchange struct {
+	// ID is the gateway's name for the request. It is the client's X-Request-Id
+	// where that is well-formed.
+	ID string
+	// Operation, Model, Stream and User are what the client asked for.
+	Operation Operation
+	Model     string
+	Stream    bool
+	User      string
+	// Tenant is whose request it is.
+	Tenant string
+	// MaxTokens is the bound that the client set, -1 without.
+	MaxTokens int
+
+	// Upstream and UpstreamModel are who answered, by the names of the
+	// configuration. Served is the model that answered: a fallback has another
+	// name than Model.
+	Upstream, UpstreamModel, Served string
+	// Attempts is how many upstreams were asked.
+	Attempts int
+	// Status is the HTTP status of the answer, 499 when the client left.
+	Status int
+	// Err is what went wrong, also in the middle of a stream.
+	Err error
+	// ResponseID, ResponseModel and Finish are the answer's own.
+	ResponseID, ResponseModel, Finish string
+
+	// Usage is what the upstream counted. Estimated says that it did not, and
+	// that the input is by the bytes and the output by the events.
+	Usage     Usage
+	Estimated bool
+	// Cost is the price of Usage.
+	Cost Nanos
+	// Cached says that the answer came out of the gateway's cache.
+	Cached bool
+
+	// Began is when the request came, First when the first byte of the answer
+	// went out, Ended when the last did. Queued is how long it waited for its
+	// turn.
+	Began, First, Ended time.Time
+	Queued              time.Duration
+	// Events is the number of events with output.
+	Events int
+}
+
+// Observer learns of every request, when it has ended. Observe is called on the
+// path of the request: it must not block, and must not keep the exchange.
+type Observer interface {
+	Observe(x *Exchange)
+}
