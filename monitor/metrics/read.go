@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"maps"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -23,7 +22,8 @@ type Options struct {
 	// ("written", "dropped", …). Default none.
 	InferenceLog func() map[string]uint64
 	// Triggers tells how often the program's answer to a trigger had which
-	// result ("promoted", "refused", …). Default none.
+	// result ("promoted", "refused", …); "opened" is the monitor's own count.
+	// Default none.
 	Triggers func() map[string]uint64
 }
 
@@ -66,14 +66,13 @@ func NewReader(m *monitor.Monitor, opts *Options) *Reader {
 type plan struct {
 	ref      *profile.Reference
 	version  string
-	since    time.Time
 	features []*grouping // nil where there is no room.
 	cut      int         // Series of bins left out.
 	ratios   []Sample
 }
 
 // perFeature is how many series a feature has in a report.
-const perFeature = 7
+const perFeature = 8
 
 // fixed is about how many series there are without any feature's.
 const fixed = 100
@@ -84,7 +83,7 @@ func (r *Reader) planOf(ref *profile.Reference, version string) *plan {
 	if p := r.plan; p != nil && p.ref == ref && p.version == version {
 		return p
 	}
-	p := &plan{ref: ref, version: version, since: time.Now(), features: make([]*grouping, len(ref.Features))}
+	p := &plan{ref: ref, version: version, features: make([]*grouping, len(ref.Features))}
 	room := r.opts.MaxSeries - fixed - perFeature*len(ref.Features)
 	var counts []uint64
 	for i, f := range ref.Features {
@@ -124,11 +123,13 @@ func (e *reading) send(id ID, v float64, labels ...string) {
 // Read calls emit with each sample, those of one metric not necessarily one
 // after the other, and returns the model's name.
 func (r *Reader) Read(emit func(Sample)) (model string) {
-	s := r.monitor.Snapshot()
+	s, ref, observed, err := r.monitor.SnapshotCounts()
 	e := &reading{emit: emit, version: s.Version}
 	e.send(ModelInfo, 1, s.Version)
-	e.traffic(&s)
+	e.send(ReferenceAge, float64(time.Since(s.Since).Milliseconds())/1e3, s.Version)
+	e.traffic(&s, ref)
 	e.labels(&s)
+	e.send(RetrainTriggers, float64(s.Triggers), "opened")
 	for _, c := range []struct {
 		metric ID
 		counts func() map[string]uint64
@@ -138,11 +139,13 @@ func (r *Reader) Read(emit func(Sample)) (model string) {
 		}
 		counts := c.counts()
 		for _, result := range slices.Sorted(maps.Keys(counts)) {
-			e.send(c.metric, float64(counts[result]), result)
+			if c.metric != RetrainTriggers || result != "opened" {
+				e.send(c.metric, float64(counts[result]), result)
+			}
 		}
 	}
 	truncated := 0
-	if ref, observed, err := r.monitor.Counts(); err == nil {
+	if err == nil { // It never fails: the counts have the reference's layout.
 		truncated += r.counts(e, ref, observed, s.Version)
 	}
 	if s.Report != nil {
@@ -152,8 +155,13 @@ func (r *Reader) Read(emit func(Sample)) (model string) {
 	return s.Model
 }
 
-func (e *reading) traffic(s *monitor.Snapshot) {
-	e.send(Predictions, float64(s.Predictions), "")
+func (e *reading) traffic(s *monitor.Snapshot, ref *profile.Reference) {
+	if probabilities(ref) {
+		e.send(Predictions, float64(s.Predictions-min(s.Positive, s.Predictions)), "negative")
+		e.send(Predictions, float64(s.Positive), "positive")
+	} else {
+		e.send(Predictions, float64(s.Predictions), "")
+	}
 	e.send(ObservationsDropped, float64(s.Rejected), "rejected")
 	e.send(ObservationsDropped, float64(s.Dropped), "closed")
 	e.send(ObservationsDropped, float64(s.Overflowed), "overflow")
@@ -163,6 +171,15 @@ func (e *reading) traffic(s *monitor.Snapshot) {
 	e.send(SchemaMismatches, float64(s.Schema.Mismatched), "mismatched")
 }
 
+// probabilities reports whether the scores are those of a classifier: numbers
+// from 0 to 1.
+func probabilities(ref *profile.Reference) bool {
+	if ref == nil || ref.Score == nil || ref.Score.Kind == profile.Categorical {
+		return false
+	}
+	return ref.Score.HasRange && ref.Score.Low >= 0 && ref.Score.High <= 1
+}
+
 func (e *reading) labels(s *monitor.Snapshot) {
 	l := s.Labels
 	e.send(Labels, float64(l.Matched), string(monitor.Matched))
@@ -170,6 +187,8 @@ func (e *reading) labels(s *monitor.Snapshot) {
 	e.send(Labels, float64(l.Duplicate), string(monitor.Duplicate))
 	e.send(Labels, float64(l.Late), string(monitor.Late))
 	e.send(Labels, float64(l.Rejected), string(monitor.Rejected))
+	e.emit(Sample{Metric: LabelDelay, Value: l.Delay.Seconds(), Count: l.Matched})
+	e.n++
 	e.send(PendingPredictions, float64(l.Pending))
 	e.send(PendingForgotten, float64(l.Forgotten))
 	e.performance(s.Overall, "version")
@@ -189,7 +208,6 @@ func (e *reading) performance(l monitor.LabelReport, scope string) {
 func (r *Reader) counts(e *reading, ref, observed *profile.Reference, version string) int {
 	p := r.planOf(ref, version)
 	e.send(ReferenceRows, float64(ref.Rows), version)
-	e.send(ReferenceAge, math.Round(time.Since(p.since).Seconds()*1e3)/1e3, version)
 	for _, s := range p.ratios {
 		e.emit(s)
 	}
@@ -260,7 +278,7 @@ func (e *reading) report(r *monitor.Report, limit int) (truncated int) {
 func (e *reading) feature(f *monitor.FeatureReport, limit int) (truncated int) {
 	series := perFeature
 	if f.Categorical() {
-		series--
+		series -= 2
 	}
 	if limit >= 0 && e.n+series > limit {
 		return series
@@ -274,6 +292,7 @@ func (e *reading) feature(f *monitor.FeatureReport, limit int) (truncated int) {
 		e.send(FeatureUnseenRatio, f.Unseen, e.version, f.Name)
 	} else {
 		e.send(FeatureMean, f.Mean, e.version, f.Name)
+		e.send(FeatureVariance, f.Variance, e.version, f.Name)
 		e.send(FeatureOutOfRangeRatio, f.OutOfRange, e.version, f.Name)
 	}
 	return 0

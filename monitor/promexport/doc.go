@@ -15,7 +15,7 @@
 //	millwright_model_info{version}                                      1
 //	millwright_reference_age_seconds{version}                           since it is watched against
 //	millwright_reference_rows{version}
-//	millwright_predictions_total{class}                                 rows observed
+//	millwright_predictions_total{class}                                 positive: score at the threshold or above; negative
 //	millwright_observations_dropped_total{reason}                       rejected: wrong length; closed: after Shutdown; overflow
 //	millwright_schema_mismatches_total{kind}                            absent, mistyped, unknown, mismatched
 //	millwright_window_rows{version}                                     rows of the last window
