@@ -4,7 +4,7 @@
 # upstream's MLflow, scikit-learn and TensorBoard; Sigstore's model-signing; the
 # libraries that train tree ensembles, with ONNX Runtime; MLServer and
 # tritonclient), Node with grpc-js, Spark with Delta Lake, PostgreSQL, Chromium,
-# promtool, and a Kubernetes cluster (control plane, kwok, Kueue, JobSet, Kubeflow
+# Prometheus with promtool, and a Kubernetes cluster (control plane, kwok, Kueue, JobSet, Kubeflow
 # Trainer). What it builds stays in
 # ${MILLWRIGHT_CACHE:-.cache}, one folder a version; a second run finds it there
 # and does nothing. It needs Go, Python 3 with venv, Java 17 with Maven, and for
@@ -15,7 +15,7 @@
 #   scripts/realtools.sh NAME…        some of: versitygw minio python engines spark
 #                                     mlflow signing trees oip node postgres chromium promtool kube
 #
-# The tests find the tools at $CACHE/bin/{versitygw,minio,promtool,chromium},
+# The tests find the tools at $CACHE/bin/{versitygw,minio,promtool,prometheus,chromium},
 # $CACHE/bin/{postgres,initdb,pg_ctl}, $CACHE/venv/bin/python,
 # $CACHE/bin/{kube-controlplane,kwok,kueue,jobset,trainer} and $CACHE/kube,
 # $CACHE/mlflow-venv/bin/python, $CACHE/signing-venv/bin/python,
@@ -257,19 +257,24 @@ java_ready() {
 	{ apt-get update && apt-get install -y --no-install-recommends openjdk-17-jre-headless maven; } >"$log" 2>&1 9>&-
 }
 
-# promtool comes out of Debian's package prometheus. Debian serves one version
-# at a time, so it and the two below cannot be pinned.
+# promtool, and prometheus beside it, come out of Debian's package. Debian serves
+# one version at a time, so it and the two below cannot be pinned.
 promtool() {
-	local found
-	cached promtool && return
-	if found=$(type -P promtool); then
-		ln -sfn "$found" "$cache/bin/promtool"
-		say "promtool: the one on the PATH ($found)"
+	local program found
+	cached promtool && cached prometheus && return
+	if type -P promtool >/dev/null && type -P prometheus >/dev/null; then
+		for program in promtool prometheus; do
+			found=$(type -P "$program")
+			ln -sfn "$found" "$cache/bin/$program"
+			say "$program: the one on the PATH ($found)"
+		done
 		return
 	fi
 	debian promtool prometheus prometheus
-	"$tree/usr/bin/promtool" --version >>"$log" 2>&1 || die promtool "the unpacked promtool does not run here" "$log"
-	ln -sfn "$tree/usr/bin/promtool" "$cache/bin/promtool"
+	for program in promtool prometheus; do
+		"$tree/usr/bin/$program" --version >>"$log" 2>&1 || die promtool "the unpacked $program does not run here" "$log"
+		ln -sfn "$tree/usr/bin/$program" "$cache/bin/$program"
+	done
 }
 
 # postgres is the machine's own where there is one, of whatever version.

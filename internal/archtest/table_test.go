@@ -288,6 +288,7 @@ var table = &archtest.Table{
 		"monitor":                       {Own: []string{"dataset/profile", "monitor/drift", "monitor/drift/estimate"}},
 		"monitor/servehook":             {Own: []string{"monitor", "dataset/profile", "serve", "serve/oip"}},
 		"monitor/inferlog":              {Own: []string{"monitor", "dataset"}, Link: arrow},
+		"monitor/grafana":               {Own: []string{"monitor/metrics"}},
 		"monitor/metrics":               {Own: []string{"monitor", "monitor/drift", "dataset/profile"}},
 		"monitor/promexport":            {Own: []string{"monitor", "monitor/metrics", "dataset/profile"}, Link: prometheus},
 

@@ -17,7 +17,7 @@ func Missing(t testing.TB, what string) {
 }
 
 // Tool returns the path of a program that scripts/realtools.sh provisioned:
-// "versitygw", "minio", "promtool" or "chromium".
+// "versitygw", "minio", "promtool", "prometheus" or "chromium".
 func Tool(t testing.TB, name string) string {
 	t.Helper()
 	return provisioned(t, name, filepath.Join("bin", name))
