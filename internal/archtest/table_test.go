@@ -80,6 +80,12 @@ var (
 		"go.opentelemetry.io/proto/otlp",
 		"google.golang.org/protobuf",
 	}
+	// The API of OpenTelemetry, without its SDK.
+	otel = []string{
+		"github.com/cespare/xxhash/v2",
+		"go.opentelemetry.io/otel",
+		"go.opentelemetry.io/otel/metric",
+	}
 	prometheus = []string{
 		"github.com/beorn7/perks",
 		"github.com/cespare/xxhash/v2",
@@ -290,6 +296,7 @@ var table = &archtest.Table{
 		"monitor/inferlog":              {Own: []string{"monitor", "dataset"}, Link: arrow},
 		"monitor/grafana":               {Own: []string{"monitor/metrics"}},
 		"monitor/metrics":               {Own: []string{"monitor", "monitor/drift", "dataset/profile"}},
+		"monitor/otelexport":            {Own: []string{"monitor", "monitor/metrics"}, Link: otel},
 		"monitor/promexport":            {Own: []string{"monitor", "monitor/metrics", "dataset/profile"}, Link: prometheus},
 
 		"internal/archtest":     {},
