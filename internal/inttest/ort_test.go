@@ -111,7 +111,7 @@ func squeeze(s string) string { return strings.Join(strings.Fields(s), " ") }
 // lastOf is ONNX Runtime's part of an error, less the kind at the end.
 func lastOf(err error) string {
 	for {
-		switch e := err.(type) {
+		switch e := err.(type) { //nolint:errorlint // This walks the chain.
 		case interface{ Unwrap() error }:
 			err = e.Unwrap()
 		case interface{ Unwrap() []error }:

@@ -144,6 +144,17 @@ func (a *array) tooMany() {
 // next is called after a scalar: it consumes the comma and reports true, or
 // stops in front of the bracket and reports false.
 func (a *array) next() bool {
+	if i := a.i; i+1 < len(a.b) && a.b[i] == ',' {
+		if a.i++; a.b[i+1] == ' ' {
+			a.i++ // As Python writes it.
+		}
+		return true
+	}
+	return a.nextLater()
+}
+
+// nextLater is next at the end, where there is other white space, or a fault.
+func (a *array) nextLater() bool {
 	switch a.space() {
 	case ',':
 		a.i++

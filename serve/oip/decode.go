@@ -232,12 +232,17 @@ func (d *decoder) done() {
 
 // optionalText reads a string or a null.
 func (d *decoder) optionalText(field string) string {
+	if text, i := plainText(d.b, d.i); i > 0 && d.err == nil {
+		d.i = i
+		return string(text)
+	}
 	if d.null() {
 		return ""
 	}
 	d.at(field)
-	defer d.done()
-	return d.text("a string")
+	text := d.text("a string")
+	d.done()
+	return text
 }
 
 // optionalName is optionalText for a text that the next message has as well.
@@ -246,14 +251,19 @@ func (d *decoder) optionalName(field string) string {
 		return ""
 	}
 	d.at(field)
-	defer d.done()
-	return d.nameText()
+	name := d.nameText()
+	d.done()
+	return name
 }
 
 // nameText reads a name: a string that one message after the other has, for
 // which a Decoder keeps the memory.
 func (d *decoder) nameText() string {
-	b := d.bytes("a string")
+	return d.keepName(d.bytes("a string"))
+}
+
+// keepName makes a string of a name.
+func (d *decoder) keepName(b []byte) string {
 	if d.memory == nil || d.err != nil {
 		return string(b)
 	}

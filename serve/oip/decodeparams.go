@@ -54,7 +54,12 @@ func (d *decoder) requested() []RequestedOutput {
 func (d *decoder) output() RequestedOutput {
 	var out RequestedOutput
 	if d.open("an object (a requested output)") {
-		for more := true; more; more = d.more('}') {
+		more := true
+		if name, i := plainMember(d.b, d.i, `"name"`); i > 0 {
+			d.name, d.named, d.i = d.keepName(name), true, i
+			more = d.more('}')
+		}
+		for ; more; more = d.more('}') {
 			switch key := d.key(); string(key) {
 			case "name":
 				d.at("name")
@@ -163,7 +168,9 @@ func (d *decoder) parameters(field string, kind special) map[string]any {
 				break
 			}
 			if v == nil {
-				delete(m, key)
+				if delete(m, key); len(m) == 0 {
+					m = nil
+				}
 				continue
 			}
 			if m == nil {

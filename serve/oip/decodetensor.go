@@ -38,43 +38,52 @@ func (d *decoder) tensors(list string, dst []Tensor) []Tensor {
 
 // tensor reads one tensor.
 func (d *decoder) tensor(t *Tensor) {
-	var shaped bool
 	dataAt, readAt := -1, -1
 	d.name, d.named, d.claimed = "", false, claim{}
-	if d.open("an object (a tensor)") {
-		for more := true; more; more = d.more('}') {
-			switch key := d.key(); string(key) {
-			case "name":
-				d.at("name")
-				d.name = d.nameText()
-				d.named = d.err == nil
-				d.done()
-			case "datatype":
-				d.at("datatype")
-				t.Datatype = d.datatype()
-				d.done()
-			case "shape":
-				d.at("shape")
-				t.Shape, shaped = d.shape(), true
-				d.done()
-			case "parameters":
-				t.Parameters = d.parameters("parameters", binarySize)
-			case "data":
-				d.space()
-				dataAt = d.i
-				// Without datatype and shape the data waits: what it is
-				// decides how it is read.
-				if t.Datatype == "" || !shaped || readAt >= 0 {
-					d.at("data")
-					d.skip(3)
-					d.done()
-					break
-				}
-				readAt = d.i
-				d.data(t)
-			default:
+	var h head
+	d.head(&h)
+	if h.have&haveName != 0 {
+		d.name, d.named = d.keepName(h.name), true
+	}
+	t.Datatype, t.Shape = h.datatype, h.shape
+	shaped, more := h.have&haveShape != 0, h.more
+	if h.data {
+		dataAt, readAt = d.i, d.i
+		d.data(t)
+		more = d.more('}')
+	}
+	for ; more; more = d.more('}') {
+		switch key := d.key(); string(key) {
+		case "name":
+			d.at("name")
+			d.name = d.nameText()
+			d.named = d.err == nil
+			d.done()
+		case "datatype":
+			d.at("datatype")
+			t.Datatype = d.datatype()
+			d.done()
+		case "shape":
+			d.at("shape")
+			t.Shape, shaped = d.shape(), true
+			d.done()
+		case "parameters":
+			t.Parameters = d.parameters("parameters", binarySize)
+		case "data":
+			d.space()
+			dataAt = d.i
+			// Without datatype and shape the data waits: what it is
+			// decides how it is read.
+			if t.Datatype == "" || !shaped || readAt >= 0 {
+				d.at("data")
 				d.skip(3)
+				d.done()
+				break
 			}
+			readAt = d.i
+			d.data(t)
+		default:
+			d.skip(3)
 		}
 	}
 	if d.err != nil {

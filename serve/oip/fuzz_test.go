@@ -49,6 +49,17 @@ var seeds = []string{
 	`{"inputs":[{"name":"x","datatype":"FP32","shape":[1],"data":[1]}]}x`,
 	`{"inputs":[{"name":"x","datatype":"FP32","shape":[1],"data":[1,]}]}`,
 	`{"inputs":[{"name":"x","datatype":"FP32","shape":[1],"data":[1]},]}`,
+	`{"parameters":{"a":true,"a":null},"inputs":[]}`,
+	// As Python writes it, and what is nearly so.
+	`{"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [[1.5, 2]]}], "outputs": [{"name": "y"}, {"name": "z\u0021"}]}`,
+	`{"inputs":[{"shape":[2,],"name":"x","datatype":"FP32","data":[1]}]}`,
+	`{"inputs":[{"shape":[ 2],"name":"x", "datatype" :"INT32","data" : [1,2]} , {"name":"x\n","datatype":"BOOL","shape":[],"data":[true]}]}`,
+	`{"inputs":[{"name":"x","name":"y","shape":[1],"shape":[2],"datatype":"FP32","datatype":"INT64","data":[1,2],"name":"z"}]}`,
+	`{"inputs":[{"name":"ü","shape":[02],"datatype":"FP32","data":[1,2]}]}`,
+	`{"inputs":[{"name":"x","shape":[1234567890123456789],"datatype":"FP32","data":[1]}]}`,
+	`{"inputs":[{"name":"x","shape":[1.0],"datatype":"FP32","data":[1]}]}`,
+	`{"inputs":[{"name":"x"},{"name":"y","shape":[1]}]}`,
+	`{"id":"","inputs":[{"name":"","shape":[1],"datatype":"FP64","data":[0],"data":[1]}],"outputs":[{"name":"a","name":"b"}]}`,
 	`[[[[[[[[`, ``, `{`, `null`, `{"inputs"`, "\xff", `{"a":"\`, `{"a":"\u12`,
 }
 

@@ -1,7 +1,9 @@
 package oip
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -89,6 +91,15 @@ func (s *scanner) take(c byte, want string) bool {
 	if s.err != nil {
 		return false
 	}
+	if i := s.i; i < len(s.b) && s.b[i] == c {
+		s.i++
+		return true
+	}
+	return s.takeLater(c, want)
+}
+
+// takeLater is take where there is white space, or a fault.
+func (s *scanner) takeLater(c byte, want string) bool {
 	if s.space() != c {
 		s.fail(s.i, want)
 		return false
@@ -105,7 +116,7 @@ func (s *scanner) more(end byte) bool {
 	}
 	switch s.space() {
 	case ',':
-		s.i++
+		s.i = blank(s.b, s.i+1)
 		return true
 	case end:
 		s.i++
@@ -130,6 +141,14 @@ func (s *scanner) open(want string) bool {
 // key reads a member's name and the colon. The bytes are valid until the next
 // string is read.
 func (s *scanner) key() []byte {
+	if b, i := s.b, s.i; i+10 <= len(b) && b[i] == '"' && s.err == nil {
+		// Most are short and plain, with the colon right behind.
+		n := plain8(binary.LittleEndian.Uint64(b[i+1:]))
+		if end := i + 1 + n; n < 8 && b[end] == '"' && b[end+1] == ':' {
+			s.i = blank(b, end+2)
+			return b[i+1 : end]
+		}
+	}
 	k := s.bytes("a member name")
 	s.take(':', "':'")
 	return k
@@ -171,12 +190,18 @@ func (s *scanner) bytes(want string) []byte {
 	if !s.take('"', want) {
 		return nil
 	}
-	from, high := s.i, false
-	for i := s.i; i < len(s.b); i++ {
-		switch c := s.b[i]; {
+	b, from, high := s.b, s.i, false
+	for i := from; i < len(b); i++ {
+		if i+8 <= len(b) {
+			i += plain8(binary.LittleEndian.Uint64(b[i:]))
+			if i == len(b) {
+				break
+			}
+		}
+		switch c := b[i]; {
 		case c == '"':
 			s.i = i + 1
-			return s.valid(s.b[from:i], from, high)
+			return s.valid(b[from:i], from, high)
 		case c == '\\':
 			s.i = i
 			return s.escaped(from, high)
@@ -190,6 +215,21 @@ func (s *scanner) bytes(want string) []byte {
 	s.i = len(s.b)
 	s.fail(s.i, "the end of a string")
 	return nil
+}
+
+// The bytes of a word, all the same.
+const (
+	ones  = 0x0101010101010101
+	highs = 0x80 * ones
+)
+
+// plain8 counts the bytes at the start of a word that are printable ASCII and
+// neither a quote nor a backslash. Of the marks that the subtractions leave only
+// those behind the first may be wrong.
+func plain8(v uint64) int {
+	quote, backslash := v^'"'*ones, v^'\\'*ones
+	marks := (v-0x20*ones)&^v | (quote-ones)&^quote | (backslash-ones)&^backslash | v
+	return bits.TrailingZeros64(marks&highs) / 8
 }
 
 // valid passes on b unless it has bytes that are not UTF-8.
