@@ -319,6 +319,10 @@ var table = &archtest.Table{
 			Own:  []string{"public"},
 			Link: kubeconfig,
 		},
+		"examples/scoring-service": {
+			Own:  []string{"public"},
+			Link: slices.Concat(databases, prometheus),
+		},
 		"examples/feed": {
 			Own:  []string{"public"},
 			Link: arrow,
