@@ -354,7 +354,7 @@ var table = &archtest.Table{
 		{From: "*", To: "github.com/jackc", Reason: "a program that brings its own database must not link a driver: import a sqlstore package in the program"},
 		{From: "*", To: "k8s.io", Reason: "a program that runs on one machine must not link the Kubernetes client: import k8s in the program"},
 		{From: "*", To: "sigs.k8s.io", Reason: "a program that runs on one machine must not link the Kubernetes client: import k8s in the program"},
-		{From: "*", To: "go.opentelemetry.io", Reason: "a program without OpenTelemetry must not link it: import tracking/mlflow or serve/otelexport in the program"},
+		{From: "*", To: "go.opentelemetry.io", Reason: "a program without OpenTelemetry must not link it: import tracking/mlflow, serve/otelexport or monitor/otelexport in the program"},
 		{From: "*", To: "modernc.org", Reason: "a program that brings its own database must not link SQLite: import a sqlstore package in the program"},
 		{From: "*", To: "github.com/prometheus", Reason: "a program without Prometheus must not link it: import serve/promexport or monitor/promexport in the program"},
 		{From: "*", To: "github.com/apache", Reason: "a service that serves and monitors must not link Arrow: import dataset or monitor/inferlog in the program"},
