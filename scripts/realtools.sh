@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Provisions the real components of test ring 3: S3 servers (versitygw, MinIO),
-# six Python environments (foreign readers; the engines that read datasets;
+# seven Python environments (foreign readers; the engines that read datasets;
 # upstream's MLflow, scikit-learn and TensorBoard; Sigstore's model-signing; the
 # libraries that train tree ensembles, with ONNX Runtime; MLServer and
-# tritonclient), Node with grpc-js, Spark with Delta Lake, PostgreSQL, Chromium,
-# Prometheus with promtool, and a Kubernetes cluster (control plane, kwok, Kueue, JobSet, Kubeflow
+# tritonclient; llama.cpp and OpenAI's client), Node with grpc-js and OpenAI's
+# client, Spark with Delta Lake, PostgreSQL, Chromium, Prometheus with promtool, and
+# a Kubernetes cluster (control plane, kwok, Kueue, JobSet, Kubeflow
 # Trainer). What it builds stays in
 # ${MILLWRIGHT_CACHE:-.cache}, one folder a version; a second run finds it there
 # and does nothing. It needs Go, Python 3 with venv, Java 17 with Maven, and for
@@ -13,13 +14,14 @@
 #
 #   scripts/realtools.sh              everything
 #   scripts/realtools.sh NAME…        some of: versitygw minio python engines spark
-#                                     mlflow signing trees oip node postgres chromium promtool kube
+#                                     mlflow signing trees oip llama node postgres chromium promtool kube
 #
 # The tests find the tools at $CACHE/bin/{versitygw,minio,promtool,prometheus,chromium},
 # $CACHE/bin/{postgres,initdb,pg_ctl}, $CACHE/venv/bin/python,
 # $CACHE/bin/{kube-controlplane,kwok,kueue,jobset,trainer} and $CACHE/kube,
 # $CACHE/mlflow-venv/bin/python, $CACHE/signing-venv/bin/python,
-# $CACHE/trees-venv/bin/python, $CACHE/oip-venv/bin/python, $CACHE/bin/node and $CACHE/node.
+# $CACHE/trees-venv/bin/python, $CACHE/oip-venv/bin/python,
+# $CACHE/llama-venv/bin/python, $CACHE/bin/node and $CACHE/node.
 set -euo pipefail
 
 versitygw_version=v1.8.0
@@ -385,7 +387,7 @@ apt_private() {
 		-o Dir::State::status=/var/lib/dpkg/status -o APT::Sandbox::User="$(id -un)" "$@"
 }
 
-[ $# -gt 0 ] || set -- versitygw minio python engines spark mlflow signing trees oip node postgres chromium promtool kube
+[ $# -gt 0 ] || set -- versitygw minio python engines spark mlflow signing trees oip llama node postgres chromium promtool kube
 for name in "$@"; do
 	case $name in
 	versitygw) go_tool versitygw github.com/versity/versitygw/cmd/versitygw "$versitygw_version" ;;
@@ -396,6 +398,8 @@ for name in "$@"; do
 	mlflow) python_env mlflow mlflow-venv requirements-mlflow.txt 'boto3, mlflow, pandas, psycopg2, sklearn, tensorboard' ;;
 	# Not tritonclient.grpc beside mlserver: both register the names of the protocol.
 	oip) python_env oip oip-venv requirements-oip.txt 'grpc, mlserver, tritonclient.http' ;;
+	# llama.cpp's own server comes in a wheel, so nothing is compiled.
+	llama) python_env llama llama-venv requirements-llama.txt 'gguf, openai, xllamacpp' ;;
 	node) node ;;
 	signing) python_env signing signing-venv requirements-signing.txt 'model_signing' ;;
 	# Without what CatBoost asks for to draw pictures.
@@ -404,7 +408,7 @@ for name in "$@"; do
 	chromium) chromium ;;
 	promtool) promtool ;;
 	kube) kube ;;
-	*) die "$name" "is none of: versitygw minio python engines spark mlflow signing trees oip node postgres chromium promtool kube" ;;
+	*) die "$name" "is none of: versitygw minio python engines spark mlflow signing trees oip llama node postgres chromium promtool kube" ;;
 	esac
 done
 say "all in $cache"

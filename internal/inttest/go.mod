@@ -13,6 +13,7 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/s3 v1.114.7
 	github.com/grafana/grafana-foundation-sdk/go v0.0.18
 	github.com/millwright-ml/millwright v0.0.0-00010101000000-000000000000
+	github.com/sashabaranov/go-openai v1.43.0
 	github.com/stretchr/testify v1.12.1
 	google.golang.org/grpc v1.84.0
 )

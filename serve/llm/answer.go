@@ -126,7 +126,16 @@ var errGone = errors.New("the client left")
 // gone ends a request whose client left.
 func (c *call) gone() {
 	c.x.Status = httperr.StatusClientClosed
-	c.x.Err = fmt.Errorf("llm: %w: %w", errGone, context.Canceled)
+	c.x.Err = goneError(nil)
+}
+
+// goneError is the error of a request whose client left, which is the end of its
+// context however it showed.
+func goneError(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return fmt.Errorf("llm: %w: %w", errGone, context.Canceled)
+	}
+	return fmt.Errorf("llm: %w: %w: %w", errGone, context.Canceled, err)
 }
 
 // prepare finds out who asks for what.

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/millwright-ml/millwright/internal/httperr"
 )
 
 // streaming is the state of one stream.
@@ -225,8 +227,8 @@ func (c *call) send() error {
 
 // left records that the client does not read any more.
 func (c *call) left(err error) {
-	c.x.Status = 499
-	c.x.Err = fmt.Errorf("llm: %w: %w", errGone, err)
+	c.x.Status = httperr.StatusClientClosed
+	c.x.Err = goneError(err)
 }
 
 // close settles the usage of a stream.

@@ -64,7 +64,7 @@ func (c *call) deliver(status int, answer []byte) {
 	c.started = true
 	c.w.WriteHeader(status)
 	if _, err := c.w.Write(answer); err != nil {
-		c.x.Err = fmt.Errorf("llm: %w: %w", errGone, err)
+		c.x.Err = goneError(err)
 	}
 }
 

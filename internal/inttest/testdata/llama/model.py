@@ -12,33 +12,13 @@ import numpy
 
 EMBEDDING, HEADS, LAYERS, FORWARD, CONTEXT = 64, 2, 2, 96, 4096
 MARKS = ["<|begin|>", "<|im_start|>", "<|im_end|>"]
-# By its own choice it would never call a tool. A request makes it with a bias for
-# this token, number 257.
-CALL = "<tool_call>"
 
-# Roles and texts one after another, with calls of tools as Qwen writes them, which
-# llama.cpp learns from the template.
-TEMPLATE = """{%- if tools %}<|im_start|>system
-# Tools
-<tools>
-{%- for tool in tools %}
-{{ tool | tojson }}
-{%- endfor %}
-</tools>
-Answer with <tool_call>
-{"name": <name>, "arguments": <arguments>}
-</tool_call><|im_end|>
-{% endif %}
-{%- for m in messages %}<|im_start|>{{ m.role }}
-{% if m.content %}{{ m.content }}{% endif %}
-{%- if m.tool_calls %}{% for call in m.tool_calls %}
-<tool_call>
-{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
-</tool_call>
-{%- endfor %}{% endif %}<|im_end|>
-{% endfor %}
-{%- if add_generation_prompt %}<|im_start|>assistant
-{% endif %}"""
+# Roles and texts one after another, and the tools as JSON in front.
+TEMPLATE = (
+    "{% if tools %}<|im_start|>system\n{{ tools | tojson }}<|im_end|>\n{% endif %}"
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 
 
 def byte_names():
@@ -54,7 +34,7 @@ def byte_names():
 
 def main(path):
     names = byte_names()
-    tokens = [*names, names[ord(" ")] + "a", CALL, *MARKS]
+    tokens = [*names, names[ord(" ")] + "a", *MARKS]
     first_mark = len(tokens) - len(MARKS)
     w = gguf.GGUFWriter(path, "llama")
     w.add_name("noise")
@@ -71,7 +51,7 @@ def main(path):
     w.add_tokenizer_model("gpt2")
     w.add_tokenizer_pre("gpt-2")
     w.add_token_list(tokens)
-    w.add_token_types([gguf.TokenType.NORMAL] * (first_mark - 1) + [gguf.TokenType.USER_DEFINED] + [gguf.TokenType.CONTROL] * len(MARKS))
+    w.add_token_types([gguf.TokenType.NORMAL] * first_mark + [gguf.TokenType.CONTROL] * len(MARKS))
     w.add_token_merges([names[ord(" ")] + " a"])
     w.add_bos_token_id(first_mark)
     w.add_eos_token_id(first_mark + 2)

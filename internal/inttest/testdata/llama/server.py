@@ -1,20 +1,25 @@
-"""Runs llama.cpp's server on a GGUF file: server.py MODEL NAME KIND.
+"""Runs llama.cpp's server with a model of random weights: server.py FOLDER PORT KIND.
 
-KIND is chat or embeddings. It listens on a free port of the loopback and prints
-the base URL on a line. It ends when standard input does.
+KIND is chat or embeddings. The model, which is called noise, is written into the
+folder. The server listens on the loopback until it is killed.
 """
 
+import os
+import signal
 import sys
 
+import model
 import xllamacpp
 
 
-def main(path, name, kind):
+def main(folder, port, kind):
+    path = os.path.join(folder, "noise.gguf")
+    model.main(path)
     p = xllamacpp.CommonParams()
     p.model.path = path
-    p.model_alias = {name}
+    p.model_alias = {"noise"}
     p.hostnames = ["127.0.0.1"]
-    p.port = 0
+    p.port = int(port)
     p.n_ctx = 8192
     p.n_parallel = 4
     p.cpuparams.n_threads = 1
@@ -29,7 +34,7 @@ def main(path, name, kind):
         p.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     server = xllamacpp.Server(p)
     print(server.listening_address, flush=True)
-    sys.stdin.read()
+    signal.pause()
 
 
 if __name__ == "__main__":
