@@ -86,10 +86,10 @@ func (m *Monitor) fold(b *block) {
 			}
 		}
 	}
-	b.n, b.limit = 0, 0
-	select {
-	case m.free <- b:
-	default:
+	if m.opts.Log != nil && b.n > 0 {
+		m.logRows(b)
+	} else {
+		m.release(b)
 	}
 	if m.waiters.Load() > 0 {
 		m.makeRoom()

@@ -35,11 +35,14 @@ type Monitor struct {
 	observed, rejected, dropped atomic.Uint64
 	overflowed                  atomic.Uint64
 	positive, triggers          atomic.Uint64
+	unlogged                    atomic.Uint64
+	toLog                       atomic.Int64 // Blocks that wait for Options.Log, or are with it.
 	schema                      schema
 	waiters                     atomic.Int32 // Callers that wait for room in the queue.
 	room                        *sync.Cond
 
-	foldMu    sync.Mutex // Guards the four below.
+	foldMu    sync.Mutex // Guards what is below, down to codes.
+	logging   []*block   // For the log, oldest first.
 	win       *window
 	closing   []*window
 	reporting *window // Taken out of closing, until its report is published.
@@ -48,14 +51,16 @@ type Monitor struct {
 	codes     [blockRows]sliceCodes
 	saving    sync.Mutex // Held by one Save at a time.
 
-	turn    chan struct{} // Holds one token while a window is being reported.
-	start   sync.Once
-	stop    sync.Once
-	woken   chan struct{}
-	pending chan struct{} // Holds one token while closed windows wait for the reporter.
-	quit    chan struct{}
-	workers sync.WaitGroup
-	done    chan struct{}
+	turn  chan struct{} // Holds one token while a window is being reported.
+	start sync.Once
+	stop  sync.Once
+	woken chan struct{}
+	// logWoken holds one token while blocks wait for the log.
+	logWoken chan struct{}
+	pending  chan struct{} // Holds one token while closed windows wait for the reporter.
+	quit     chan struct{}
+	workers  sync.WaitGroup
+	done     chan struct{}
 }
 
 // New returns a monitor that compares what it observes with ref, of which it
@@ -75,19 +80,20 @@ func New(ref *profile.Reference, opts *Options) (*Monitor, error) {
 	}
 	n := shardCount()
 	m := &Monitor{
-		opts:    o,
-		labels:  newLabels(o.MaxPending, o.LabelTTL, o.LabelHorizon),
-		shards:  make([]shard, n),
-		none:    noBlock(),
-		queue:   make(chan *block, 2*n),
-		free:    make(chan *block, 3*n),
-		room:    sync.NewCond(new(sync.Mutex)),
-		scratch: make([]float64, gathered*blockRows),
-		turn:    make(chan struct{}, 1),
-		woken:   make(chan struct{}, 1),
-		pending: make(chan struct{}, 1),
-		quit:    make(chan struct{}),
-		done:    make(chan struct{}),
+		opts:     o,
+		labels:   newLabels(o.MaxPending, o.LabelTTL, o.LabelHorizon),
+		shards:   make([]shard, n),
+		none:     noBlock(),
+		queue:    make(chan *block, 2*n),
+		free:     make(chan *block, 3*n),
+		room:     sync.NewCond(new(sync.Mutex)),
+		scratch:  make([]float64, gathered*blockRows),
+		turn:     make(chan struct{}, 1),
+		woken:    make(chan struct{}, 1),
+		logWoken: make(chan struct{}, 1),
+		pending:  make(chan struct{}, 1),
+		quit:     make(chan struct{}),
+		done:     make(chan struct{}),
 	}
 	for i := range m.shards {
 		m.shards[i].cur = m.none
@@ -250,6 +256,7 @@ func (m *Monitor) Reset(ref *profile.Reference, version string) error {
 // and can be called again; calling it after success does nothing.
 func (m *Monitor) Shutdown(ctx context.Context) error {
 	m.closed.Store(true)
+	m.makeRoom() // Who waits for the log finds the monitor closed.
 	if err := m.takeTurn(ctx); err != nil {
 		return fmt.Errorf("monitor: shutdown: OnReport has not returned: %w", err)
 	}

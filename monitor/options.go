@@ -55,6 +55,9 @@ type Options struct {
 	// OnError is told when a state could not be saved, from a goroutine of the
 	// monitor. The next turn tries again. Default none.
 	OnError func(error)
+	// Log receives the rows that were counted, for instance a monitor/inferlog
+	// log. Default none.
+	Log RowLog
 	// OnReport receives the report of each window, in their order and never
 	// two at once, from the goroutine of Cut or Shutdown or one of the
 	// monitor's own. It may take its time, since Observe and Label do

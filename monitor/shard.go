@@ -63,6 +63,9 @@ func (m *Monitor) push(s *shard) bool {
 // spill folds the shard's full block on the caller's goroutine, because the
 // folder cannot keep up.
 func (m *Monitor) spill(s *shard) {
+	if m.logBehind() {
+		m.waitForLog()
+	}
 	m.foldMu.Lock()
 	defer m.foldMu.Unlock()
 	s.mu.Lock()

@@ -21,6 +21,9 @@ type Snapshot struct {
 	Positive uint64
 	// Overflowed counts the rows that Options.Overflow Drop has lost.
 	Overflowed uint64
+	// Unlogged counts the rows that Options.Log did not get, because it has waited
+	// for too long.
+	Unlogged uint64
 	// Schema counts what the encoders met that does not fit the reference.
 	Schema SchemaCounts
 	// Window is the number of the open window, WindowRows the rows in it.
@@ -65,7 +68,7 @@ func (m *Monitor) snapshot() Snapshot {
 	return Snapshot{
 		Model: m.opts.Model, Version: m.win.epoch.version, Since: m.win.epoch.since,
 		Predictions: m.observed.Load(), Positive: m.positive.Load(), Rejected: m.rejected.Load(), Dropped: m.dropped.Load(),
-		Overflowed: m.overflowed.Load(), Schema: m.schema.counts(),
+		Overflowed: m.overflowed.Load(), Unlogged: m.unlogged.Load(), Schema: m.schema.counts(),
 		Window: m.win.number, WindowRows: m.win.cur.Rows, Report: m.last, Triggers: m.triggers.Load(),
 	}
 }

@@ -19,6 +19,9 @@ func (m *Monitor) begin() {
 	m.start.Do(func() {
 		m.workers.Go(m.run)
 		m.workers.Go(m.reporter)
+		if m.opts.Log != nil {
+			m.workers.Go(m.logger)
+		}
 		if m.opts.Store != nil && m.opts.SaveEvery > 0 {
 			m.workers.Go(m.saver)
 		}
@@ -55,7 +58,7 @@ func (m *Monitor) run() {
 		case <-m.quit:
 			return // Shutdown folds and reports what is left.
 		}
-		for m.foldOne() {
+		for !m.logBehind() && m.foldOne() {
 		}
 		if m.opts.WindowRows > 0 && m.left.Load() <= 0 {
 			// The rest of the window is spread over the shards.

@@ -294,7 +294,7 @@ var table = &archtest.Table{
 		"monitor/drift/column":          {Own: []string{"monitor/drift", "monitor/drift/internal/matrix"}},
 		"monitor":                       {Own: []string{"dataset/profile", "monitor/drift", "monitor/drift/estimate"}},
 		"monitor/servehook":             {Own: []string{"monitor", "dataset/profile", "serve", "serve/oip"}},
-		"monitor/inferlog":              {Own: []string{"monitor", "dataset"}, Link: arrow},
+		"monitor/inferlog":              {Own: []string{"monitor", "dataset", "dataset/filter", "dataset/profile"}, Link: arrow},
 		"monitor/grafana":               {Own: []string{"monitor/metrics"}},
 		"monitor/metrics":               {Own: []string{"monitor", "monitor/drift", "dataset/profile"}},
 		"monitor/otelexport":            {Own: []string{"monitor", "monitor/metrics"}, Link: otel},

@@ -1,6 +1,7 @@
 package inferlog
 
 import (
+	"strings"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -8,29 +9,37 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/memory"
 )
 
-// chunk holds the rows of whole requests by column. It grows while it is the
-// current one and never changes after it was sealed.
+// chunk holds the rows of one partition by column. It grows while it is open
+// and does not change after it was sealed.
 type chunk struct {
-	seq      int64
+	key      partition
 	schema   Schema
+	app      string // With number, what makes its commit idempotent; set when sealed.
+	number   int64
+	seq      int64 // Its place among the sealed.
+	touched  int64 // When a row came last, as a count of batches.
 	rows     int
-	size     int // Bytes, about.
-	ids      []byte
+	size     int // Bytes in memory, about; 0 when it is parked.
+	parked   bool
+	path     string   // Of the segment, of a parked one.
+	segment  *segment // Its rows on disk, nil where there are none.
+	texts    []byte   // Ids and errors.
 	requests []request
 	columns  []column // Inputs, then outputs.
 }
 
 // request is what the rows of one record have in common.
 type request struct {
-	idFrom, idTo   int // In chunk.ids.
-	model, version string
-	at, latency    int64 // Microseconds.
-	first, rows    int
+	idFrom, idTo, errTo int // In chunk.texts: the error follows the id.
+	at, latency         int64
+	first, rows         int
 }
 
 // column holds the values of one field; only the slice of its type is used.
 type column struct {
 	t       Type
+	rows    int
+	nulls   []span // Rows without a value, which have a zero one.
 	f64     []float64
 	f32     []float32
 	i64     []int64
@@ -40,21 +49,31 @@ type column struct {
 	offsets []int32 // Of text; one more than rows.
 }
 
-// newChunk makes room for as much as the chunk before held.
-func newChunk(schema Schema, seq int64, before *chunk) *chunk {
-	c := &chunk{seq: seq, schema: schema, columns: make([]column, 0, len(schema.Inputs)+len(schema.Outputs))}
+// nullableText is text of which some is missing.
+type nullableText struct {
+	texts []string
+	null  []bool
+}
+
+// span is the rows [from, to).
+type span struct{ from, to int }
+
+// newChunk makes room for as much as an earlier chunk held.
+func newChunk(schema Schema, key partition, before *chunk) *chunk {
+	own := partition{key.hour, strings.Clone(key.model), strings.Clone(key.version)}
+	c := &chunk{key: own, schema: schema, columns: make([]column, 0, len(schema.Inputs)+len(schema.Outputs))}
 	for _, list := range [][]Field{schema.Inputs, schema.Outputs} {
 		for _, f := range list {
 			c.columns = append(c.columns, column{t: f.Type})
 		}
 	}
 	if before != nil {
-		c.ids = make([]byte, 0, len(before.ids))
+		c.texts = make([]byte, 0, len(before.texts))
 		c.requests = make([]request, 0, len(before.requests))
 	}
 	for i := range c.columns {
 		col := &c.columns[i]
-		if before != nil {
+		if before != nil && i < len(before.columns) {
 			col.reserve(&before.columns[i])
 		}
 		if col.t == String {
@@ -81,31 +100,26 @@ func (c *column) reserve(before *column) {
 	}
 }
 
-// add copies a record that was checked.
-func (c *chunk) add(r *Record, rows, size int) {
-	req := request{idFrom: len(c.ids), at: r.Time.UnixMicro(), latency: r.Latency.Microseconds(), first: c.rows, rows: rows}
-	c.ids = append(c.ids, r.RequestID...)
-	req.idTo = len(c.ids)
-	// A log sees few models and versions: their names are shared.
-	if n := len(c.requests); n > 0 && c.requests[n-1].model == r.Model && c.requests[n-1].version == r.Version {
-		req.model, req.version = c.requests[n-1].model, c.requests[n-1].version
-	} else {
-		req.model, req.version = clone(r.Model), clone(r.Version)
+// add copies a batch that was checked.
+func (c *chunk) add(b *batch) {
+	for i := range b.entries {
+		e := &b.entries[i]
+		r := request{idFrom: len(c.texts), at: e.at, latency: e.latency, first: c.rows, rows: e.rows}
+		c.texts = append(c.texts, e.id...)
+		r.idTo = len(c.texts)
+		c.texts = append(c.texts, e.fault...)
+		r.errTo = len(c.texts)
+		c.requests = append(c.requests, r)
+		c.rows += e.rows
 	}
-	c.requests = append(c.requests, req)
-	for i, v := range r.Inputs {
-		c.columns[i].add(v)
+	for i := range c.columns {
+		c.columns[i].add(b.value(i, len(c.schema.Inputs)), b.rows)
 	}
-	for i, v := range r.Outputs {
-		c.columns[len(r.Inputs)+i].add(v)
-	}
-	c.rows += rows
-	c.size += size
+	c.size += b.size
 }
 
-func clone(s string) string { return string([]byte(s)) }
-
-func (c *column) add(v any) {
+// add appends a slice of the column's type, or so many nulls.
+func (c *column) add(v any, rows int) {
 	switch v := v.(type) {
 	case []float64:
 		c.f64 = append(c.f64, v...)
@@ -127,11 +141,56 @@ func (c *column) add(v any) {
 			c.text = append(c.text, s...)
 			c.offsets = append(c.offsets, int32(len(c.text)))
 		}
+	case *nullableText:
+		for i, s := range v.texts {
+			if v.null[i] {
+				c.addNulls(1)
+			} else {
+				c.text = append(c.text, s...)
+				c.offsets = append(c.offsets, int32(len(c.text)))
+				c.rows++
+			}
+		}
+		return
+	default:
+		c.addNulls(rows)
+		return
+	}
+	c.rows += rows
+}
+
+func (c *column) addNulls(rows int) {
+	defer func() { c.rows += rows }()
+	if n := len(c.nulls); n > 0 && c.nulls[n-1].to == c.rows {
+		c.nulls[n-1].to += rows
+	} else {
+		c.nulls = append(c.nulls, span{c.rows, c.rows + rows})
+	}
+	for range rows {
+		switch c.t {
+		case Float64:
+			c.f64 = append(c.f64, 0)
+		case Float32:
+			c.f32 = append(c.f32, 0)
+		case Int64:
+			c.i64 = append(c.i64, 0)
+		case Int32:
+			c.i32 = append(c.i32, 0)
+		case Bool:
+			c.bools = append(c.bools, false)
+		case String:
+			c.offsets = append(c.offsets, int32(len(c.text)))
+		}
 	}
 }
 
-// values copies the rows [from, to) out again.
+// values copies the rows [from, to) out again, nil where they are null.
 func (c *column) values(from, to int) any {
+	for _, s := range c.nulls {
+		if from >= s.from && from < s.to {
+			return nil
+		}
+	}
 	switch c.t {
 	case Float64:
 		return append([]float64(nil), c.f64[from:to]...)
@@ -156,12 +215,12 @@ func (c *column) values(from, to int) any {
 func (c *chunk) find(id string) *Record {
 	for i := len(c.requests) - 1; i >= 0; i-- {
 		r := &c.requests[i]
-		if string(c.ids[r.idFrom:r.idTo]) != id {
+		if string(c.texts[r.idFrom:r.idTo]) != id {
 			continue
 		}
 		out := &Record{
-			RequestID: id, Time: time.UnixMicro(r.at).UTC(), Model: r.model, Version: r.version, Latency: time.Duration(r.latency) * time.Microsecond,
-			Inputs: []any{}, Outputs: []any{},
+			RequestID: id, Time: time.UnixMicro(r.at).UTC(), Model: c.key.model, Version: c.key.version,
+			Latency: time.Duration(r.latency) * time.Microsecond, Error: string(c.texts[r.idTo:r.errTo]), Inputs: []any{}, Outputs: []any{},
 		}
 		for k := range c.columns {
 			v := c.columns[k].values(r.first, r.first+r.rows)
@@ -178,24 +237,29 @@ func (c *chunk) find(id string) *Record {
 
 // record shows the chunk as Arrow. Numbers and text are not copied.
 func (c *chunk) record(schema *arrow.Schema) arrow.Record {
-	ids := array.NewStringBuilder(memory.DefaultAllocator)
+	ids, faults := array.NewStringBuilder(memory.DefaultAllocator), array.NewStringBuilder(memory.DefaultAllocator)
 	row := array.NewInt32Builder(memory.DefaultAllocator)
 	at := array.NewTimestampBuilder(memory.DefaultAllocator, arrow.FixedWidthTypes.Timestamp_us.(*arrow.TimestampType))
 	model := array.NewStringBuilder(memory.DefaultAllocator)
 	version := array.NewStringBuilder(memory.DefaultAllocator)
 	latency := array.NewInt64Builder(memory.DefaultAllocator)
+	ids.Reserve(c.rows)
+	row.Reserve(c.rows)
+	at.Reserve(c.rows)
+	latency.Reserve(c.rows)
 	for _, r := range c.requests {
-		id := string(c.ids[r.idFrom:r.idTo])
+		id, fault := string(c.texts[r.idFrom:r.idTo]), string(c.texts[r.idTo:r.errTo])
 		for i := range r.rows {
 			ids.Append(id)
 			row.Append(int32(i))
 			at.Append(arrow.Timestamp(r.at))
-			model.Append(r.model)
-			version.Append(r.version)
+			model.Append(c.key.model)
+			version.Append(c.key.version)
 			latency.Append(r.latency)
+			faults.Append(fault)
 		}
 	}
-	cols := []arrow.Array{ids.NewArray(), row.NewArray(), at.NewArray(), model.NewArray(), version.NewArray(), latency.NewArray()}
+	cols := []arrow.Array{ids.NewArray(), row.NewArray(), at.NewArray(), model.NewArray(), version.NewArray(), latency.NewArray(), faults.NewArray()}
 	for i := range c.columns {
 		cols = append(cols, c.columns[i].array(c.rows))
 	}
@@ -203,6 +267,7 @@ func (c *chunk) record(schema *arrow.Schema) arrow.Record {
 }
 
 func (c *column) array(rows int) arrow.Array {
+	valid, nulls := c.valid(rows)
 	var buffers []*memory.Buffer
 	switch c.t {
 	case Float64:
@@ -214,11 +279,37 @@ func (c *column) array(rows int) arrow.Array {
 	case Int32:
 		buffers = []*memory.Buffer{memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(c.i32))}
 	case Bool:
-		b := array.NewBooleanBuilder(memory.DefaultAllocator)
-		b.AppendValues(c.bools, nil)
-		return b.NewArray()
+		buffers = []*memory.Buffer{memory.NewBufferBytes(bitmap(c.bools))}
 	case String:
 		buffers = []*memory.Buffer{memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(c.offsets)), memory.NewBufferBytes(c.text)}
 	}
-	return array.MakeFromData(array.NewData(c.t.arrow(), rows, append([]*memory.Buffer{nil}, buffers...), nil, 0, 0))
+	return array.MakeFromData(array.NewData(c.t.arrow(), rows, append([]*memory.Buffer{valid}, buffers...), nil, nulls, 0))
+}
+
+// valid marks the rows that have a value, nil when all have.
+func (c *column) valid(rows int) (*memory.Buffer, int) {
+	if len(c.nulls) == 0 {
+		return nil, 0
+	}
+	has := make([]bool, rows)
+	for i := range has {
+		has[i] = true
+	}
+	n := 0
+	for _, s := range c.nulls {
+		clear(has[s.from:s.to])
+		n += s.to - s.from
+	}
+	return memory.NewBufferBytes(bitmap(has)), n
+}
+
+// bitmap packs eight to a byte, the first in the lowest bit.
+func bitmap(bools []bool) []byte {
+	out := make([]byte, (len(bools)+7)/8)
+	for i, b := range bools {
+		if b {
+			out[i/8] |= 1 << (i % 8)
+		}
+	}
+	return out
 }

@@ -10,10 +10,29 @@
 //	log.Append(inferlog.Record{RequestID: id, Time: now, Model: "churn", Version: "3",
 //		Inputs: []any{spend}, Outputs: []any{scores}}) // []float64 each, one value a row.
 //
-// Append copies the rows into memory and returns; one worker writes them in
-// large files. A row that cannot be kept is dropped and counted, never waited
-// for: at every moment [Stats] has observed = written + dropped + pending. What
-// is pending is lost if the process is killed; what is written is durable.
+// A monitor fills a log with what it has counted anyway, without a second copy
+// on the path of the request:
+//
+//	log, err := inferlog.Open(ctx, catalog, "churn-inferences", inferlog.SchemaOf(reference), nil)
+//	m, err := monitor.New(reference, &monitor.Options{Log: log})
+//
+// # Nothing is lost uncounted
+//
+// Append copies the rows and returns; one worker writes them in large files. At
+// every moment [Stats] has observed = written + dropped + sampled out + pending.
+// What happens while the store is slow or dead is Options.Overflow: rows that do
+// not fit into memory are dropped and counted (Drop), Append waits (Block), or
+// every row is in a local file before Append returns (Spill). With Spill a kill
+// loses no row whose Append has returned, and writes none twice; otherwise what
+// was pending is lost with the process. A full or failing disk costs Spill that
+// promise and no row that fits into memory.
+//
+// # What is kept
+//
+// Options.Sample keeps a share of the requests, by a hash of their ids, and with
+// it all that failed and all outliers. Options.Redact and Hash take values out
+// before they are copied, so that neither memory nor disk nor store see them.
+// Options.Retention deletes what is old.
 //
 // # Columns
 //
@@ -23,5 +42,11 @@
 //	model       string
 //	version     string
 //	latency_us  int64
-//	in_<name>, out_<name>   one column a field
+//	error       string      why the request failed, "" when it did not
+//	in_<name>, out_<name>   one column a field; null where redacted, and the
+//	                        outputs of a request that failed
+//
+// A file holds the rows of one hour, model and version: their statistics let an
+// engine, and dataset.ReadOptions.Where, leave out the files of all others, as a
+// partition would.
 package inferlog

@@ -38,5 +38,5 @@ func Example() {
 	fmt.Println(inferences.Stats())
 	// Output:
 	// churn 3 850µs [basic pro] [0.1 0.7]
-	// {2 2 0 0}
+	// {2 2 0 0 0 0 0}
 }

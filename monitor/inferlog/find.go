@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -13,14 +14,14 @@ import (
 )
 
 // Find returns the request with the id as it was appended: rows in their order,
-// floats bit by bit, text as []string. Pending rows are found too. When several
+// floats bit by bit, text as []string, nil for what is redacted. Pending rows are found too. When several
 // requests used the id it is the one logged last. It returns ErrNotFound when
 // there is none, which also is the answer for one that was dropped.
 //
 // Written rows are found by reading the log's request ids, all of them: this is
 // for looking into one prediction, not for serving.
 func (l *Log) Find(ctx context.Context, requestID string) (*Record, error) {
-	if r := l.findPending(requestID); r != nil {
+	if r := l.findPending(l.policy.searched(requestID)); r != nil {
 		return r, nil
 	}
 	// What was pending then may be written now, and is in this version.
@@ -28,7 +29,7 @@ func (l *Log) Find(ctx context.Context, requestID string) (*Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("inferlog: find %q in %q: %w", requestID, l.name, err)
 	}
-	r, err := l.findWritten(ctx, v, requestID)
+	r, err := l.findWritten(ctx, v, l.policy.searched(requestID))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("inferlog: find %q in %q: %w", requestID, l.name, err)
@@ -40,7 +41,13 @@ func (l *Log) Find(ctx context.Context, requestID string) (*Record, error) {
 
 func (l *Log) findPending(id string) *Record {
 	l.mu.Lock()
-	r := l.current.find(id)
+	var r *Record
+	newest := int64(-1)
+	for _, c := range l.open {
+		if found := c.find(id); found != nil && c.touched > newest {
+			r, newest = found, c.touched
+		}
+	}
 	sealed := slices.Clone(l.sealed)
 	l.mu.Unlock()
 	if r != nil {
@@ -48,6 +55,13 @@ func (l *Log) findPending(id string) *Record {
 	}
 	// Sealed chunks do not change: the lock is not needed to read them.
 	for _, c := range slices.Backward(sealed) {
+		if c.parked {
+			loaded, err := c.load()
+			if err != nil {
+				continue // It is written now, or the worker says what is wrong.
+			}
+			c = loaded
+		}
 		if r := c.find(id); r != nil {
 			return r
 		}
@@ -99,10 +113,12 @@ func (l *Log) take(out *Record, rec arrow.Record, from, to int) *Record {
 			Model:     rec.Column(3).(*array.String).Value(from),
 			Version:   rec.Column(4).(*array.String).Value(from),
 			Latency:   time.Duration(rec.Column(5).(*array.Int64).Value(from)) * time.Microsecond,
+			Error:     rec.Column(6).(*array.String).Value(from),
 			Inputs:    make([]any, len(l.schema.Inputs)),
 			Outputs:   make([]any, len(l.schema.Outputs)),
 		}
-		out.RequestID, out.Model, out.Version = clone(out.RequestID), clone(out.Model), clone(out.Version)
+		out.RequestID, out.Model, out.Version = strings.Clone(out.RequestID), strings.Clone(out.Model), strings.Clone(out.Version)
+		out.Error = strings.Clone(out.Error)
 	}
 	for i := range out.Inputs {
 		out.Inputs[i] = extend(out.Inputs[i], rec, len(fixed)+i, from, to)
@@ -115,6 +131,9 @@ func (l *Log) take(out *Record, rec arrow.Record, from, to int) *Record {
 
 // extend appends the cells [from, to) of a column to the slice of its field.
 func extend(to any, rec arrow.Record, column, first, end int) any {
+	if rec.Column(column).IsNull(first) {
+		return to // So are the others of the request.
+	}
 	switch a := rec.Column(column).(type) {
 	case *array.Float64:
 		s, _ := to.([]float64)
@@ -137,7 +156,7 @@ func extend(to any, rec arrow.Record, column, first, end int) any {
 	case *array.String:
 		s, _ := to.([]string)
 		for i := first; i < end; i++ {
-			s = append(s, clone(a.Value(i)))
+			s = append(s, strings.Clone(a.Value(i)))
 		}
 		return s
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -15,46 +16,31 @@ import (
 	"github.com/millwright-ml/millwright/internal/errs"
 )
 
-const (
-	defaultFlushRows  = 1 << 16
-	defaultFlushEvery = time.Minute
-	defaultBuffered   = 1 << 20
-
-	// chunkBytes seals a chunk of wide rows early, and bufferedBytes bounds what
-	// is pending whatever the number of rows.
-	chunkBytes    = 64 << 20
-	bufferedBytes = 512 << 20
-)
-
-// Options of Open.
-type Options struct {
-	// FlushRows is how many rows are written as one version at least, when
-	// nothing else flushes before. The default is 65536.
-	FlushRows int
-	// FlushEvery is how long a row waits at most before it is written. The
-	// default is 1 minute; -1 writes by FlushRows, Flush and Shutdown only.
-	FlushEvery time.Duration
-	// MaxBuffered is how many rows may be pending; further ones are dropped. The
-	// default is 1048576. Never more than 512 MiB are pending either.
-	MaxBuffered int
-	// OnError gets what goes wrong behind Append: failed writes, which are tried
-	// again, and the reason of drops. It is called from the worker, never
-	// concurrently, and must not call Flush or Shutdown. The default ignores.
-	OnError func(error)
-}
-
-// Stats counts rows. Observed is always the sum of the three others.
+// Stats counts rows. Observed is always the sum of Written, Dropped, SampledOut
+// and Pending.
 type Stats struct {
-	Observed uint64 // Rows of all records given to Append.
-	Written  uint64 // Durable in the dataset.
-	Dropped  uint64 // Malformed, too many, or after Shutdown.
-	Pending  uint64 // In memory.
+	Observed   uint64 // Rows of all records given to Append, and Replayed.
+	Written    uint64 // Durable in the dataset.
+	Dropped    uint64 // Malformed, too many, or after Shutdown.
+	SampledOut uint64 // Not in the sample: see Options.Sample.
+	Pending    uint64 // In memory, or on disk in Options.SpillDir.
+	// Replayed rows were found in Options.SpillDir by Open. They are in Observed,
+	// and were in that of the process that was killed.
+	Replayed uint64
+	// SpilledBytes is the size of the files in Options.SpillDir.
+	SpilledBytes int64
 }
 
-// Log writes inferences into a dataset. It is of the Shutdown kind: one worker
-// starts with the first Append, and Shutdown writes what is pending. It is safe
-// for concurrent use; several logs, in one process or many, may share a
-// dataset.
+// Results are the rows by what became of them: "written", "dropped",
+// "sampled_out" and "pending".
+func (s Stats) Results() map[string]uint64 {
+	return map[string]uint64{"written": s.Written, "dropped": s.Dropped, "sampled_out": s.SampledOut, "pending": s.Pending}
+}
+
+// Log writes inferences into a dataset. It is of the Shutdown kind: its workers
+// start with the first Append, or with Open when that found rows to write, and
+// Shutdown writes what is pending. It is safe for concurrent use; several logs,
+// in one process or many, may share a dataset.
 type Log struct {
 	data    *dataset.Dataset
 	name    string
@@ -62,22 +48,40 @@ type Log struct {
 	schema  Schema
 	columns *arrow.Schema
 	opts    Options
+	policy  *policy
+	folder  *folder // Nil without Spill.
 
-	wake chan struct{} // One slot.
-	stop chan struct{} // Closed when the worker shall end.
-	done chan struct{} // Closed when it has.
+	wake    chan struct{} // One slot.
+	stop    chan struct{} // Closed when the workers shall end.
+	done    chan struct{} // Closed when they have.
+	workers sync.WaitGroup
+	blocks  blocks
+
+	anonymous atomic.Uint64 // Requests without an id.
 
 	mu      sync.Mutex
+	room    *sync.Cond // Rows were written, or the log is closing.
 	stats   Stats
-	size    int // Bytes pending.
-	current *chunk
-	sealed  []*chunk // Oldest first; the first may be being written.
+	batches int64 // Taken so far.
+	memory  int   // Rows in memory.
+	size    int   // Bytes in memory.
+	seq     int64 // Of the chunk that was sealed last.
+	open    []*chunk
+	before  *chunk   // Sealed last; the next is made as large.
+	sealed  []*chunk // Oldest first.
+	writing *chunk
 	waiters []waiter
 	dropped dropReport
+	faults  []error // What OnError has not heard yet.
+	frame   []byte
 	started bool
 	closing bool
 	closed  bool
 }
+
+// openChunks is how many partitions are collected at a time; the one that has
+// waited longest for a row is written when there are more.
+const openChunks = 8
 
 // waiter is a Flush that waits until a chunk is written.
 type waiter struct {
@@ -92,113 +96,148 @@ type dropReport struct {
 }
 
 // Open creates the dataset, or opens one that a log of the same schema has
-// written. It returns ErrInvalid when the schema is not acceptable or the
-// dataset has another one; the text lists every fault.
+// written. It returns ErrInvalid when the schema or the options are not
+// acceptable or the dataset has another schema; the text lists every fault.
+// With Spill it takes over what logs that were killed have left.
 func Open(ctx context.Context, cat *dataset.Catalog, name string, schema Schema, opts *Options) (*Log, error) {
 	subject := fmt.Sprintf("inferlog: open %q", name)
 	l := &Log{
 		name: name, schema: schema.clone(), app: "inferlog-" + rand.Text(),
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
+	l.room = sync.NewCond(&l.mu)
 	var f errs.Faults
 	f.Check(cat != nil, "the catalog is nil")
 	l.columns = schema.arrow(&f)
-	l.opts = resolve(opts, &f)
+	l.opts = resolve(opts, schema, &f)
 	if err := f.Err(subject); err != nil {
 		return nil, err
 	}
-	var err error
-	l.data, err = cat.Open(ctx, name)
-	if errors.Is(err, dataset.ErrNotFound) {
-		l.data, err = cat.Create(ctx, name, l.columns, &dataset.CreateOptions{Description: "inference log"})
-		if errors.Is(err, dataset.ErrExists) {
-			l.data, err = cat.Open(ctx, name)
+	l.policy = newPolicy(&l.opts, l.schema)
+	if err := l.openDataset(ctx, cat); err != nil {
+		return nil, fmt.Errorf("%s: %w", subject, err)
+	}
+	if l.opts.Overflow == Spill {
+		if err := l.openFolder(ctx); err != nil {
+			return nil, fmt.Errorf("%s: spill dir: %w", subject, err)
 		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", subject, err)
-	}
-	latest, err := l.data.Latest(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", subject, err)
-	}
-	if diff := differences(l.columns, latest.Schema()); len(diff) > 0 {
-		return nil, fmt.Errorf("%s: the dataset holds something else: %s: use another name for another schema: %w", subject, strings.Join(diff, "; "), ErrInvalid)
-	}
-	l.current = newChunk(l.schema, 1, nil)
 	return l, nil
 }
 
-func resolve(opts *Options, f *errs.Faults) Options {
-	o := Options{}
-	if opts != nil {
-		o = *opts
+func (l *Log) openDataset(ctx context.Context, cat *dataset.Catalog) error {
+	var err error
+	l.data, err = cat.Open(ctx, l.name)
+	if errors.Is(err, dataset.ErrNotFound) {
+		l.data, err = cat.Create(ctx, l.name, l.columns, &dataset.CreateOptions{Description: "inference log"})
+		if errors.Is(err, dataset.ErrExists) {
+			l.data, err = cat.Open(ctx, l.name)
+		}
 	}
-	f.Check(o.FlushRows >= 0, "flush rows are %d, want at least 0", o.FlushRows)
-	f.Check(o.MaxBuffered >= 0, "max buffered is %d, want at least 0", o.MaxBuffered)
-	if o.FlushRows == 0 {
-		o.FlushRows = defaultFlushRows
+	if err != nil {
+		return err
 	}
-	if o.FlushEvery == 0 {
-		o.FlushEvery = defaultFlushEvery
+	latest, err := l.data.Latest(ctx)
+	if err != nil {
+		return err
 	}
-	if o.MaxBuffered == 0 {
-		o.MaxBuffered = defaultBuffered
+	if diff := differences(l.columns, latest.Schema()); len(diff) > 0 {
+		return fmt.Errorf("the dataset holds something else: %s: use another name for another schema: %w", strings.Join(diff, "; "), ErrInvalid)
 	}
-	if o.OnError == nil {
-		o.OnError = func(error) {}
+	return nil
+}
+
+func (l *Log) openFolder(ctx context.Context) error {
+	folder, segments, err := openFolder(l.opts.SpillDir, l.name, l.schema)
+	if err != nil {
+		return err
 	}
-	return o
+	l.folder = folder
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.replay(ctx, segments); err != nil {
+		for _, c := range l.sealed {
+			err = errors.Join(err, c.segment.file.Close())
+		}
+		return errors.Join(err, folder.close())
+	}
+	if len(l.sealed) > 0 {
+		l.begin()
+		l.signal()
+	}
+	return nil
 }
 
 // Append takes one request. It copies what it keeps, so the slices are free
-// when it returns; it does no I/O and never waits for the worker. A record that
-// is malformed, that does not fit into the buffer, or that comes after Shutdown
-// is dropped whole, and its rows are counted.
+// when it returns. A record that is malformed or comes after Shutdown is
+// dropped whole, and its rows are counted; Options.Overflow says what happens
+// to one that does not fit into the buffer. Only Block waits, and only Spill
+// does I/O: one write to a local file.
 func (l *Log) Append(rec Record) {
 	rows, size, fault := l.schema.check(&rec)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.stats.Observed += uint64(rows)
-	switch {
-	case fault != "":
-		fault = "the record is malformed: " + fault
-	case l.closing:
-		fault = "the log is shut down"
-	case int(l.stats.Pending)+rows > l.opts.MaxBuffered:
-		fault = "the buffer is full: the store is too slow or failing"
-	case l.size+size > bufferedBytes || size > chunkBytes:
-		fault = "the buffer is full: the rows are very large"
-	}
 	if fault != "" {
-		l.stats.Dropped += uint64(rows)
-		if l.dropped.rows == 0 {
-			l.dropped.reason = fault
-		}
-		l.dropped.rows += uint64(rows)
-		l.begin()
-		l.signal()
+		l.mu.Lock()
+		l.refuse(rows, "the record is malformed: "+fault)
+		l.mu.Unlock()
 		return
 	}
-	if l.current.rows > 0 && l.current.size+size > chunkBytes {
-		l.seal()
+	if !l.keeps(&rec) {
+		l.mu.Lock()
+		l.stats.Observed += uint64(rows)
+		l.stats.SampledOut += uint64(rows)
+		l.mu.Unlock()
+		return
 	}
-	l.current.add(&rec, rows, size)
-	l.stats.Pending += uint64(rows)
-	l.size += size
-	l.begin()
-	if l.current.rows >= l.opts.FlushRows {
-		l.seal()
-		l.signal()
+	if rec.Time.IsZero() {
+		rec.Time = time.Now()
 	}
+	at := rec.Time.UnixMicro()
+	b := batch{key: partition{hourOf(at), rec.Model, rec.Version}, rows: rows, size: size, inputs: rec.Inputs, outputs: rec.Outputs}
+	one := [1]entry{{rec.RequestID, rec.Error, at, rec.Latency.Microseconds(), rows}}
+	b.entries = one[:]
+	l.policy.protect(&b)
+	l.mu.Lock()
+	l.accept(&b)
+	l.mu.Unlock()
 }
 
-// begin starts the worker, once.
-func (l *Log) begin() {
-	if !l.started && !l.closed {
-		l.started = true
-		go l.run()
+// keeps reports whether the record is in the sample.
+func (l *Log) keeps(r *Record) bool {
+	p := l.policy
+	return p.all() || r.Error != "" || p.sampled(r.RequestID, &l.anonymous) || p.outlier(r) || p.wanted(r)
+}
+
+// refuse counts rows that do not come in. The caller holds l.mu.
+func (l *Log) refuse(rows int, reason string) {
+	l.stats.Observed += uint64(rows)
+	l.drop(rows, reason)
+}
+
+// drop counts rows that are lost. The caller holds l.mu.
+func (l *Log) drop(rows int, reason string) {
+	l.stats.Dropped += uint64(rows)
+	if l.dropped.rows == 0 {
+		l.dropped.reason = reason
 	}
+	l.dropped.rows += uint64(rows)
+	l.begin()
+	l.signal()
+}
+
+// begin starts the workers, once.
+func (l *Log) begin() {
+	if l.started || l.closed {
+		return
+	}
+	l.started = true
+	l.workers.Go(l.run)
+	if l.opts.Retention > 0 {
+		l.workers.Go(l.janitor)
+	}
+	go func() {
+		l.workers.Wait()
+		close(l.done)
+	}()
 }
 
 // signal wakes the worker.
@@ -207,15 +246,6 @@ func (l *Log) signal() {
 	case l.wake <- struct{}{}:
 	default:
 	}
-}
-
-// seal ends the current chunk.
-func (l *Log) seal() {
-	if l.current.rows == 0 {
-		return
-	}
-	l.sealed = append(l.sealed, l.current)
-	l.current = newChunk(l.schema, l.current.seq+1, l.current)
 }
 
 // Stats counts the rows so far.
@@ -234,13 +264,14 @@ func (l *Log) Flush(ctx context.Context) error {
 		l.mu.Unlock()
 		return fmt.Errorf("inferlog: flush %q: %w", l.name, ErrClosed)
 	}
-	l.seal()
+	l.sealAll()
 	if len(l.sealed) == 0 {
 		l.mu.Unlock()
 		return nil
 	}
 	w := waiter{l.sealed[len(l.sealed)-1].seq, make(chan error, 1)}
 	l.waiters = append(l.waiters, w)
+	l.begin()
 	l.signal()
 	l.mu.Unlock()
 	select {
@@ -250,16 +281,18 @@ func (l *Log) Flush(ctx context.Context) error {
 		}
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("inferlog: flush %q: %w", l.name, ctx.Err())
+		return fmt.Errorf("inferlog: flush %q: %w", l.name, context.Cause(ctx))
 	}
 }
 
-// Shutdown takes no more records, writes what is pending and ends the worker.
+// Shutdown takes no more records, writes what is pending and ends the workers.
 // When it returns an error, rows are still pending and it can be called again;
-// after it returned nil it keeps returning nil. Find works on.
+// those that Spill has on disk are also written by the next log that uses the
+// folder. After it returned nil it keeps returning nil. Find works on.
 func (l *Log) Shutdown(ctx context.Context) error {
 	l.mu.Lock()
 	l.closing = true
+	l.room.Broadcast()
 	l.mu.Unlock()
 	if err := l.Flush(ctx); err != nil && !errors.Is(err, ErrClosed) {
 		return err
@@ -275,8 +308,15 @@ func (l *Log) Shutdown(ctx context.Context) error {
 	l.mu.Unlock()
 	select {
 	case <-l.done:
-		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("inferlog: shut down %q: %w", l.name, ctx.Err())
+		return fmt.Errorf("inferlog: shut down %q: %w", l.name, context.Cause(ctx))
 	}
+	if l.folder != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if err := l.folder.close(); err != nil {
+			return fmt.Errorf("inferlog: shut down %q: %w", l.name, err)
+		}
+	}
+	return nil
 }

@@ -40,7 +40,7 @@ func one(id string, n int) inferlog.Record {
 		}
 	}
 	return inferlog.Record{
-		RequestID: id, Time: time.UnixMicro(1_700_000_000_123_456).UTC(), Model: "m", Version: "v" + id, Latency: 1234 * time.Microsecond,
+		RequestID: id, Time: time.UnixMicro(1_700_000_000_123_456).UTC(), Model: "m", Version: fmt.Sprint("v", len(id)%3), Latency: 1234 * time.Microsecond,
 		Inputs: []any{a, b, c, d, e, f}, Outputs: []any{out, label},
 	}
 }
@@ -149,7 +149,7 @@ func TestMalformedRecordsAreDroppedAndCounted(t *testing.T) {
 		`"b" is a []float64`:                  func(r *inferlog.Record) { r.Inputs[1] = []float64{1, 2} },
 		`"a" is a <nil>`:                      func(r *inferlog.Record) { r.Outputs[0] = nil },
 		`"c" has 1 rows and the one before 2`: func(r *inferlog.Record) { r.Inputs[2] = []int64{1} },
-		"request id, model or version is not": func(r *inferlog.Record) { r.RequestID = "\xff" },
+		"model, version or error is not":      func(r *inferlog.Record) { r.RequestID = "\xff" },
 		`"f" holds text that is not UTF-8`:    func(r *inferlog.Record) { r.Inputs[5] = []string{"ok", "\xff"} },
 		`"label" holds text`:                  func(r *inferlog.Record) { r.Outputs[1] = [][]byte{{0xff}, nil} },
 	} {
@@ -258,7 +258,7 @@ func TestRowsAreWrittenByTimeAndByNumber(t *testing.T) {
 	byNumber := open(t, &blob.Mem{}, &inferlog.Options{FlushEvery: -1, FlushRows: 10})
 	byNumber.Append(one("b", 9))
 	require.EqualValues(t, 9, byNumber.Stats().Pending)
-	byNumber.Append(one("c", 1))
+	byNumber.Append(one("b", 1)) // Of the same version, so for the same file.
 	for l, want := range map[*inferlog.Log]uint64{byTime: 3, byNumber: 10} {
 		require.Eventually(t, func() bool { return l.Stats() == inferlog.Stats{Observed: want, Written: want} }, time.Minute, time.Millisecond)
 	}

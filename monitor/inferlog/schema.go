@@ -16,6 +16,8 @@ var (
 	ErrNotFound = errs.ErrNotFound
 	// ErrInvalid: the schema is not acceptable, or the dataset has another one.
 	ErrInvalid = errs.ErrInvalid
+	// ErrConflict: another writer was faster, or holds what is needed.
+	ErrConflict = errs.ErrConflict
 	// ErrClosed: the log was shut down.
 	ErrClosed = errs.ErrClosed
 )
@@ -49,23 +51,30 @@ type Schema struct {
 // Record is one request with one or more rows.
 type Record struct {
 	RequestID string
-	Time      time.Time // Kept to the microsecond.
+	Time      time.Time // Kept to the microsecond; the zero time is now.
 	Model     string
 	Version   string
 	Latency   time.Duration // Kept to the microsecond.
+	// Error says why the request failed, "" when it did not. One that failed is
+	// always in the sample, and may have no Outputs.
+	Error string
 	// Inputs and Outputs hold one typed slice a field, in the order of the
-	// Schema, all of one length: the rows of the request.
+	// Schema, all of one length: the rows of the request. In what Find returns a
+	// column that was redacted is nil.
 	Inputs, Outputs []any
 }
 
+const requestID = "request_id"
+
 // fixed are the columns before those of the schema.
 var fixed = []arrow.Field{
-	{Name: "request_id", Type: arrow.BinaryTypes.String},
+	{Name: requestID, Type: arrow.BinaryTypes.String},
 	{Name: "row", Type: arrow.PrimitiveTypes.Int32},
 	{Name: "time", Type: arrow.FixedWidthTypes.Timestamp_us},
 	{Name: "model", Type: arrow.BinaryTypes.String},
 	{Name: "version", Type: arrow.BinaryTypes.String},
 	{Name: "latency_us", Type: arrow.PrimitiveTypes.Int64},
+	{Name: "error", Type: arrow.BinaryTypes.String},
 }
 
 func (t Type) arrow() arrow.DataType {
@@ -95,14 +104,51 @@ func (s Schema) arrow(f *errs.Faults) *arrow.Schema {
 			f.Check(t != nil, "field %q has the type %q, want float64, float32, int64, int32, bool or string", field.Name, field.Type)
 			f.Check(field.Name != "", "a field of type %q has no name", field.Type)
 			if t != nil {
-				fields = append(fields, arrow.Field{Name: prefix + field.Name, Type: t})
+				fields = append(fields, arrow.Field{Name: prefix + field.Name, Type: t, Nullable: true})
 			}
 		}
 	}
 	f.Check(len(s.Inputs)+len(s.Outputs) > 0, "the schema has no fields")
-	add("in_", s.Inputs)
-	add("out_", s.Outputs)
+	add(inPrefix, s.Inputs)
+	add(outPrefix, s.Outputs)
 	return arrow.NewSchema(fields, nil)
+}
+
+// The names of columns begin with the side of the model.
+const (
+	inPrefix  = "in_"
+	outPrefix = "out_"
+)
+
+// names are those of the columns, inputs first.
+func (s Schema) names() []string {
+	var names []string
+	for _, f := range s.Inputs {
+		names = append(names, inPrefix+f.Name)
+	}
+	for _, f := range s.Outputs {
+		names = append(names, outPrefix+f.Name)
+	}
+	return names
+}
+
+// fields are those of both sides.
+func (s Schema) fields() []Field { return append(append([]Field(nil), s.Inputs...), s.Outputs...) }
+
+func (s Schema) types() map[string]Type {
+	types, fields := map[string]Type{}, s.fields()
+	for i, name := range s.names() {
+		types[name] = fields[i].Type
+	}
+	return types
+}
+
+func (s Schema) places() map[string]int {
+	places := map[string]int{}
+	for i, name := range s.names() {
+		places[name] = i
+	}
+	return places
 }
 
 // clone keeps the caller from changing the schema later.
@@ -138,17 +184,18 @@ func differences(want, have *arrow.Schema) []string {
 // check says how many rows and bytes a record has, and what is wrong with it.
 // A record with a fault counts as its longest slice, and as one row at least.
 func (s Schema) check(r *Record) (rows, size int, fault string) {
-	size = len(r.RequestID) + len(r.Model) + len(r.Version)
+	size = len(r.RequestID) + len(r.Model) + len(r.Version) + len(r.Error)
 	fail := func(format string, args ...any) {
 		if fault == "" {
 			fault = fmt.Sprintf(format, args...)
 		}
 	}
-	if len(r.Inputs) != len(s.Inputs) || len(r.Outputs) != len(s.Outputs) {
+	failed := r.Error != "" && len(r.Outputs) == 0
+	if len(r.Inputs) != len(s.Inputs) || len(r.Outputs) != len(s.Outputs) && !failed {
 		fail("it has %d inputs and %d outputs, want %d and %d", len(r.Inputs), len(r.Outputs), len(s.Inputs), len(s.Outputs))
 	}
-	if !utf8.ValidString(r.RequestID) || !utf8.ValidString(r.Model) || !utf8.ValidString(r.Version) {
-		fail("its request id, model or version is not UTF-8")
+	if !utf8.ValidString(r.RequestID) || !utf8.ValidString(r.Model) || !utf8.ValidString(r.Version) || !utf8.ValidString(r.Error) {
+		fail("its request id, model, version or error is not UTF-8")
 	}
 	first := -1
 	for side, values := range [2][]any{r.Inputs, r.Outputs} {

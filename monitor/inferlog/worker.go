@@ -11,10 +11,17 @@ import (
 	"github.com/millwright-ml/millwright/dataset"
 )
 
+// The time between two tries of a write that failed grows from one to the
+// other.
+const (
+	shortestRetry = 100 * time.Millisecond
+	longestRetry  = 30 * time.Second
+)
+
 // run is the worker: it writes sealed chunks, oldest first. A write that fails
-// keeps its chunk, which is tried again with the next reason to wake.
+// keeps its chunk, which is tried again after a while or with the next reason
+// to wake.
 func (l *Log) run() {
-	defer close(l.done)
 	// The worker belongs to no request: Shutdown ends it.
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -24,66 +31,105 @@ func (l *Log) run() {
 		defer t.Stop()
 		tick = t.C
 	}
+	pause := shortestRetry
+	retry := time.NewTimer(longestRetry)
+	retry.Stop()
+	defer retry.Stop()
 	for {
 		select {
 		case <-l.wake:
+		case <-retry.C:
 		case <-tick:
 			l.mu.Lock()
-			l.seal()
+			l.sealAll()
 			l.mu.Unlock()
 		case <-l.stop:
-			l.reportDrops()
+			l.tell()
 			return
 		}
-		l.reportDrops()
-		l.drain(ctx)
+		l.tell()
+		if l.drain(ctx) {
+			pause = shortestRetry
+			retry.Stop()
+			continue
+		}
+		retry.Reset(pause)
+		pause = min(2*pause, longestRetry)
 	}
 }
 
-// drain writes sealed chunks until there is none or one fails.
-func (l *Log) drain(ctx context.Context) {
+// drain writes sealed chunks until there is none, or one fails, which is false.
+func (l *Log) drain(ctx context.Context) bool {
 	for {
 		l.mu.Lock()
 		if len(l.sealed) == 0 {
 			l.mu.Unlock()
-			return
+			return true
 		}
 		c := l.sealed[0]
+		l.writing = c
 		l.mu.Unlock()
-		err := l.write(ctx, c)
-		l.settle(c, err)
+		lost, err := l.write(ctx, c)
+		l.settle(c, lost, err)
 		if err != nil {
 			l.opts.OnError(fmt.Errorf("inferlog: write %d rows to %q, to be tried again: %w", c.rows, l.name, err))
-			return
+			return false
 		}
 	}
 }
 
-// write commits one chunk. The app version makes a repeat after an error that
-// said nothing harmless: the rows are there once.
-func (l *Log) write(ctx context.Context, c *chunk) error {
+// write commits one chunk. App and number make a repeat after an error that
+// said nothing harmless: the rows are there once. It returns how many rows the
+// disk has lost.
+func (l *Log) write(ctx context.Context, c *chunk) (lost int, err error) {
+	if c.parked {
+		loaded, err := c.load()
+		if err != nil {
+			return 0, err
+		}
+		lost = c.rows - loaded.rows
+		c = loaded
+	}
 	rec := c.record(l.columns)
 	defer rec.Release()
 	rr, err := array.NewRecordReader(l.columns, []arrow.Record{rec})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer rr.Release()
-	_, err = l.data.Append(ctx, rr, &dataset.CommitOptions{Message: "inference log", App: l.app, AppVersion: c.seq})
-	return err
+	_, err = l.data.Append(ctx, rr, &dataset.CommitOptions{Message: "inference log", App: c.app, AppVersion: c.number})
+	return lost, err
 }
 
 // settle moves a written chunk out of the pending ones and answers those who
 // wait: all of them when the write failed.
-func (l *Log) settle(c *chunk, err error) {
+func (l *Log) settle(c *chunk, lost int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.writing = nil
 	if err == nil {
 		l.sealed[0] = nil
 		l.sealed = l.sealed[1:]
-		l.stats.Written += uint64(c.rows)
+		l.stats.Written += uint64(c.rows - lost)
 		l.stats.Pending -= uint64(c.rows)
-		l.size -= c.size
+		if !c.parked {
+			l.memory -= c.rows
+			l.size -= c.size
+		}
+		if lost > 0 {
+			l.drop(lost, "they were damaged on disk")
+		}
+		l.unspill(c)
+		l.room.Broadcast()
+	} else {
+		// It will stay for a while: also through a power cut.
+		for _, s := range l.sealed {
+			if s.segment != nil {
+				if err := s.segment.sync(); err != nil {
+					l.fault(err)
+				}
+			}
+		}
 	}
 	left := l.waiters[:0]
 	for _, w := range l.waiters {
@@ -97,12 +143,16 @@ func (l *Log) settle(c *chunk, err error) {
 	l.waiters = left
 }
 
-func (l *Log) reportDrops() {
+// tell reports drops and faults.
+func (l *Log) tell() {
 	l.mu.Lock()
-	d := l.dropped
-	l.dropped = dropReport{}
+	d, faults := l.dropped, l.faults
+	l.dropped, l.faults = dropReport{}, nil
 	l.mu.Unlock()
 	if d.rows > 0 {
 		l.opts.OnError(fmt.Errorf("inferlog: %d rows for %q were dropped: %s", d.rows, l.name, d.reason))
+	}
+	for _, err := range faults {
+		l.opts.OnError(err)
 	}
 }
