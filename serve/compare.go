@@ -41,8 +41,12 @@ type Difference struct {
 	// Elements is the number of elements that were compared, Unequal of those
 	// that differ by more than the tolerance.
 	Elements, Unequal int64
-	// Largest is the largest difference of two numbers.
-	Largest float64
+	// Largest is the largest difference of two numbers, LargestRel relative
+	// to the wanted one; of numbers that are finite.
+	Largest, LargestRel float64
+	// TopOne of TopOneRows rows of scores have their greatest in the same
+	// place: of outputs of floats whose last dimension is 2 or more.
+	TopOne, TopOneRows int64
 	// First names the first thing that differs, "" for nothing: also an
 	// output that is missing or has another shape.
 	First string
@@ -87,9 +91,13 @@ func (d *Difference) tensor(w, h *oip.Tensor, t *Tolerance) {
 	d.Elements += int64(w.Len())
 	switch w.Datatype {
 	case oip.FP64:
-		floats(d, w.Name, w.FP64(), h.FP64(), t)
+		floats(d, w, w.FP64(), h.FP64(), t)
 	case oip.FP32:
-		floats(d, w.Name, w.FP32(), h.FP32(), t)
+		floats(d, w, w.FP32(), h.FP32(), t)
+	case oip.FP16:
+		floats(d, w, widen(w.FP16(), half), widen(h.FP16(), half), t)
+	case oip.BF16:
+		floats(d, w, widen(w.BF16(), brain), widen(h.BF16(), brain), t)
 	case oip.INT64:
 		exactly(d, w.Name, w.INT64(), h.INT64())
 	case oip.INT32:
@@ -106,10 +114,6 @@ func (d *Difference) tensor(w, h *oip.Tensor, t *Tolerance) {
 		exactly(d, w.Name, w.UINT16(), h.UINT16())
 	case oip.UINT8:
 		exactly(d, w.Name, w.UINT8(), h.UINT8())
-	case oip.FP16:
-		exactly(d, w.Name, w.FP16(), h.FP16())
-	case oip.BF16:
-		exactly(d, w.Name, w.BF16(), h.BF16())
 	case oip.BOOL:
 		exactly(d, w.Name, w.BOOL(), h.BOOL())
 	case oip.BYTES:
@@ -122,19 +126,74 @@ func (d *Difference) tensor(w, h *oip.Tensor, t *Tolerance) {
 	}
 }
 
-func floats[T float32 | float64](d *Difference, name string, want, have []T, t *Tolerance) {
+func floats[T float32 | float64](d *Difference, o *oip.Tensor, want, have []T, t *Tolerance) {
 	for i, w := range want {
 		h := have[i]
 		if w == h || w != w && h != h {
 			continue
 		}
 		off := math.Abs(float64(w) - float64(h))
-		d.Largest = max(d.Largest, off)
 		// A NaN on one side, or infinities, are never within.
-		if !(off <= t.Abs+t.Rel*math.Abs(float64(w))) || math.IsInf(off, 0) {
-			d.note(1, "output %q element %d is %v, want %v", name, i, h, w)
+		finite := !math.IsNaN(off) && !math.IsInf(off, 0)
+		if finite {
+			d.Largest = max(d.Largest, off)
+			if w != 0 {
+				d.LargestRel = max(d.LargestRel, off/math.Abs(float64(w)))
+			}
+		}
+		if !finite || off > t.Abs+t.Rel*math.Abs(float64(w)) {
+			d.note(1, "output %q element %d is %v, want %v", o.Name, i, h, w)
 		}
 	}
+	if len(o.Shape) == 0 || o.Shape[len(o.Shape)-1] < 2 {
+		return
+	}
+	width := int(o.Shape[len(o.Shape)-1])
+	for i := 0; i+width <= len(want); i += width {
+		d.TopOneRows++
+		if greatest(want[i:i+width]) == greatest(have[i:i+width]) {
+			d.TopOne++
+		}
+	}
+}
+
+func greatest[T float32 | float64](row []T) int {
+	best := 0
+	for i, v := range row {
+		if v > row[best] {
+			best = i
+		}
+	}
+	return best
+}
+
+func widen(list []uint16, f func(uint16) float32) []float32 {
+	out := make([]float32, len(list))
+	for i, v := range list {
+		out[i] = f(v)
+	}
+	return out
+}
+
+// brain reads a bfloat16.
+func brain(b uint16) float32 { return math.Float32frombits(uint32(b) << 16) }
+
+// half reads an IEEE 754 number of 16 bits.
+func half(b uint16) float32 {
+	sign, exponent, fraction := 1.0, int(b>>10&0x1f), float64(b&0x3ff)
+	if b&0x8000 != 0 {
+		sign = -1
+	}
+	switch exponent {
+	case 0:
+		return float32(sign * math.Ldexp(fraction, -24))
+	case 0x1f:
+		if fraction != 0 {
+			return float32(math.NaN())
+		}
+		return float32(math.Inf(int(sign)))
+	}
+	return float32(sign * math.Ldexp(1024+fraction, exponent-25))
 }
 
 func exactly[T comparable](d *Difference, name string, want, have []T) {

@@ -33,6 +33,10 @@ func TestCompare(t *testing.T) {
 		{answer(x(1)), answer(x(1, 2)), nil, `output "x" has shape [2], want [1]`, 1},
 		{answer(x(1)), answer(oip.NewFP32("x", []int64{1}, []float32{1})), nil, `output "x" is FP32, want FP64`, 1},
 		{answer(oip.NewStrings("y", []int64{2}, []string{"a", "b"})), answer(oip.NewStrings("y", []int64{2}, []string{"a", "c"})), nil, `output "y" element 1 is "c", want "b"`, 1},
+		{answer(oip.NewINT64("y", []int64{1}, []int64{7})), answer(oip.NewINT64("y", []int64{1}, []int64{9})), &serve.Tolerance{Abs: 5}, `output "y" element 0 is 9, want 7`, 1},
+		{answer(oip.NewFP16("y", []int64{3}, []uint16{0x3c00, 0x0001, 0x7c00})), answer(oip.NewFP16("y", []int64{3}, []uint16{0x3c00, 0x0001, 0xfc00})), nil, `output "y" element 2 is -Inf, want +Inf`, 1},
+		{answer(oip.NewFP16("y", []int64{2}, []uint16{0x3c00, 0x7e00})), answer(oip.NewFP16("y", []int64{2}, []uint16{0x3c01, 0x7e01})), &serve.Tolerance{Rel: 1e-3}, "", 0},
+		{answer(oip.NewBF16("y", []int64{1}, []uint16{0x3f80})), answer(oip.NewBF16("y", []int64{1}, []uint16{0x4000})), nil, `output "y" element 0 is 2, want 1`, 1},
 		{answer(oip.NewBOOL("y", []int64{1}, []bool{true})), answer(oip.NewBOOL("y", []int64{1}, []bool{false})), nil, `output "y" element 0 is false, want true`, 1},
 	} {
 		d := serve.Compare(tc.want, tc.have, tc.tolerance)
@@ -40,6 +44,11 @@ func TestCompare(t *testing.T) {
 		require.Equal(t, tc.unequal, d.Unequal)
 		require.Equal(t, tc.first == "", d.Equal())
 	}
+	a := answer(oip.NewFP32("p", []int64{3, 3}, []float32{1, 2, 3, 3, 2, 1, 1, 3, 2}))
+	b := answer(oip.NewFP32("p", []int64{3, 3}, []float32{1, 2, 4, 1, 2, 3, 0, 1, 0}))
+	require.Equal(t, serve.Difference{
+		Elements: 9, Unequal: 6, Largest: 2, LargestRel: 2, TopOne: 2, TopOneRows: 3, First: `output "p" element 2 is 4, want 3`,
+	}, serve.Compare(a, b, nil))
 }
 
 // golden is what an adder answers.

@@ -282,7 +282,7 @@ func TestNewSaysAllThatIsWrong(t *testing.T) {
 		Ramp:        []rollout.Step{{Share: 0.5, For: -1, Samples: -1, Alpha: 0.9}, {Share: 0.4}},
 		Guards:      []rollout.Guard{{}, {Metric: rollout.Latency, Quantile: 2}, {Metric: rollout.Score, Min: 2, Max: 1}},
 		MinSamples:  -1, MaxDuration: -2, Alpha: 0.7,
-		Shadow: &rollout.Shadow{Fraction: 2, Queue: -1, Abs: -1},
+		Shadow: &rollout.Shadow{Fraction: 2, Queue: -1, Tolerance: serve.Tolerance{Abs: -1}},
 	}, nil)
 	require.ErrorIs(t, err, rollout.ErrInvalid)
 	for _, part := range []string{

@@ -29,9 +29,9 @@ type Shadow struct {
 	Workers int
 	// Timeout is the longest time for one request. Default 5 s.
 	Timeout time.Duration
-	// Abs and Rel are the tolerances of numbers: a and b agree when
-	// |a-b| ≤ Abs + Rel·|a|, with a the champion's. Default 0 and 1e-6.
-	Abs, Rel float64
+	// Tolerance is how far two floats may be apart to agree, the champion's
+	// being the wanted one. Default Rel 1e-6.
+	Tolerance serve.Tolerance
 	// OnResult is told of each comparison, from the workers, several at once.
 	// The tensors in it are its to keep: for a drift test of the outputs, or a
 	// log of those that differ. Default nil.
@@ -47,8 +47,8 @@ type ShadowResult struct {
 	// not.
 	Champion, Challenger *oip.InferResponse
 	Err                  error
-	// Diff is how they compare, when Err is nil.
-	Diff Diff
+	// Diff is how they compare (serve.Compare), when Err is nil.
+	Diff serve.Difference
 	// Duration is the challenger's.
 	Duration time.Duration
 }
@@ -62,8 +62,8 @@ type ShadowStatus struct {
 	Compared, Agreed, Failed, TimedOut int64
 	// TopOne of TopOneRows rows of scores have their greatest in the same place.
 	TopOne, TopOneRows int64
-	// MaxAbs is the greatest difference of two numbers.
-	MaxAbs float64
+	// Largest is the largest difference of two numbers.
+	Largest float64
 }
 
 func (s Shadow) withDefaults() Shadow {
@@ -71,8 +71,8 @@ func (s Shadow) withDefaults() Shadow {
 	s.Queue = cmp.Or(s.Queue, 256)
 	s.Workers = cmp.Or(s.Workers, 2)
 	s.Timeout = cmp.Or(s.Timeout, 5*time.Second)
-	if s.Abs == 0 && s.Rel == 0 {
-		s.Rel = 1e-6
+	if s.Tolerance == (serve.Tolerance{}) {
+		s.Tolerance.Rel = 1e-6
 	}
 	return s
 }
@@ -80,7 +80,7 @@ func (s Shadow) withDefaults() Shadow {
 func (s *Shadow) check(f *errs.Faults) {
 	f.Check(s.Fraction > 0 && s.Fraction <= 1, "Shadow.Fraction is %v, want above 0 and at most 1", s.Fraction)
 	f.Check(s.Queue > 0 && s.Workers > 0 && s.Timeout > 0, "Shadow has Queue %d, Workers %d, Timeout %v, want all above 0", s.Queue, s.Workers, s.Timeout)
-	f.Check(s.Abs >= 0 && s.Rel >= 0, "Shadow has Abs %v and Rel %v, want 0 or more", s.Abs, s.Rel)
+	f.Check(s.Tolerance.Abs >= 0 && s.Tolerance.Rel >= 0, "Shadow.Tolerance has Abs %v and Rel %v, want 0 or more", s.Tolerance.Abs, s.Tolerance.Rel)
 }
 
 // mirror runs a Shadow.
@@ -182,7 +182,7 @@ func (m *mirror) run(ctx context.Context, server *serve.Server, version string, 
 		Version: version, RequestID: q.id, Request: q.req, Champion: q.resp, Challenger: resp, Err: err, Duration: time.Since(start),
 	}
 	if err == nil {
-		res.Diff = Compare(q.resp, resp, m.opts.Abs, m.opts.Rel)
+		res.Diff = serve.Compare(q.resp, resp, &m.opts.Tolerance)
 	} else if ctx.Err() != nil {
 		return // The end of Run, not of the challenger.
 	}
@@ -204,12 +204,12 @@ func (m *mirror) count(res *ShadowResult, late bool) {
 		return
 	}
 	c.Compared++
-	if res.Diff.Equal {
+	if res.Diff.Equal() {
 		c.Agreed++
 	}
 	c.TopOne += res.Diff.TopOne
 	c.TopOneRows += res.Diff.TopOneRows
-	c.MaxAbs = max(c.MaxAbs, res.Diff.MaxAbs)
+	c.Largest = max(c.Largest, res.Diff.Largest)
 }
 
 func (m *mirror) status() ShadowStatus {
