@@ -13,7 +13,7 @@ RACE    := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race -gcflags='modernc.
 # The packages whose own tests meet real components.
 GOFILES := find . -name '*.go' -not -path './.cache/*'
 
-.PHONY: help test test-real kube-up bench rivals fuzz soak fmt vet lint clean
+.PHONY: help test test-real kube-up kube-real bench rivals fuzz soak fmt vet lint clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -32,6 +32,10 @@ test-real: ## the tests against real servers and foreign readers, which are buil
 kube-up: ## a real Kubernetes control plane with 4 fake nodes of 8 GPUs, Kueue, JobSet and Trainer, until Ctrl-C
 	./scripts/realtools.sh kube
 	cd internal/kuberig && go run ./cmd/kube-up -all
+
+kube-real: ## real containers on a real kubelet, which takes root and changes this machine's mounts and cgroups while it runs
+	./scripts/realtools.sh kube kubelet
+	cd internal/kuberig && KUBE_REAL=1 REQUIRE_REAL=1 go test -count=1 -timeout 30m -parallel 8 -run '^TestRealContainers$$' -v .
 
 bench: ## every benchmark, with allocations
 	go test -run '^$$' -bench . -benchmem ./...

@@ -29,6 +29,15 @@ func (j *job) Progress(ctx context.Context) (train.Progress, error) {
 }
 
 func (j *job) progress(ctx context.Context, r *phase.Root, pods []phase.Pod) (train.Progress, error) {
+	progress, _, err := j.reports(ctx, r, pods)
+	return progress, err
+}
+
+// reports reads what rank 0 of the newest attempt with reports said, and the times
+// of all checkpoints in it. Among them is the one that the attempt went on from,
+// which an earlier attempt had written, whose pods may be gone.
+func (j *job) reports(ctx context.Context, r *phase.Root, pods []phase.Pod) (train.Progress, []time.Time, error) {
+	var saved []time.Time
 	first := slices.Clone(pods)
 	first = slices.DeleteFunc(first, func(p phase.Pod) bool { return p.Rank != 0 || p.Started.IsZero() })
 	slices.SortFunc(first, func(a, b phase.Pod) int { return b.Attempt - a.Attempt })
@@ -40,6 +49,9 @@ func (j *job) progress(ctx context.Context, r *phase.Root, pods []phase.Pod) (tr
 			if report, ok := train.ParseReport(l.Text); ok {
 				progress.Add(report, l.Time, p.Attempt)
 				found = true
+				if report.Checkpoint != nil {
+					saved = append(saved, report.Checkpoint.Time)
+				}
 			}
 			return true
 		})
@@ -47,12 +59,12 @@ func (j *job) progress(ctx context.Context, r *phase.Root, pods []phase.Pod) (tr
 		case errors.Is(err, kube.ErrNotFound), errors.Is(err, kube.ErrUnavailable):
 			continue // the pod or its machine has gone
 		case err != nil:
-			return train.Progress{}, fault(err)
+			return train.Progress{}, nil, fault(err)
 		case found:
-			return progress, nil
+			return progress, saved, nil
 		}
 	}
-	return r.Progress, nil
+	return r.Progress, nil, nil
 }
 
 func (j *job) openTail(ctx context.Context, p *phase.Pod, give func(train.Line) bool) error {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -72,6 +73,17 @@ func (j *job) farewell(ctx context.Context, r *phase.Root, pods []phase.Pod, not
 	remember(r, gone, notes)
 }
 
+// How long Resume tries again for controllers that have not yet seen the pods go.
+const (
+	settleDelay = 100 * time.Millisecond
+	settleTries = 100
+)
+
+// refused tells that an admission webhook said no.
+func refused(err error) bool {
+	return errors.Is(err, kube.ErrForbidden) && strings.Contains(kube.Message(err), "denied the request")
+}
+
 // Resume implements train.Job. Resources can change where the API server allows
 // it for suspended Jobs, from Kubernetes 1.36 on.
 func (j *job) Resume(ctx context.Context, opts *train.ResumeOptions) error {
@@ -93,6 +105,13 @@ func (j *job) Resume(ctx context.Context, opts *train.ResumeOptions) error {
 			attempt := strconv.Itoa(r.Attempt + 1)
 			notes := map[string]any{manifest.NoteSuspended: nil, manifest.NoteAttempt: attempt}
 			spec := map[string]any{}
+			if bump {
+				next, err := j.nextAttempt(ctx, attempt)
+				if err != nil {
+					return nil, nil, err
+				}
+				maps.Copy(spec, next)
+			}
 			if r.Queue == "" {
 				maps.Copy(spec, j.backend.suspend(false))
 			}
@@ -102,21 +121,28 @@ func (j *job) Resume(ctx context.Context, opts *train.ResumeOptions) error {
 			if left, ok := remaining(r); ok {
 				spec["activeDeadlineSeconds"] = left
 			}
-			template := map[string]any{}
-			if bump {
-				template["metadata"] = map[string]any{"annotations": map[string]any{manifest.NoteAttempt: attempt}}
-			}
 			if change != nil {
+				template, _ := spec["template"].(map[string]any)
+				if template == nil {
+					template = map[string]any{}
+					spec["template"] = template
+				}
 				template["spec"] = change
-			}
-			if len(template) > 0 {
-				spec["template"] = template
 			}
 			return notes, spec, nil
 		})
 	}
 	r, err := resume(true)
-	if errors.Is(err, kube.ErrInvalid) && change == nil {
+	for tries := 0; refused(err) && tries < settleTries; tries++ {
+		// The webhook of Trainer goes by a count of active Jobs that is behind.
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(settleDelay):
+		}
+		r, err = resume(true)
+	}
+	if (errors.Is(err, kube.ErrInvalid) || refused(err)) && change == nil {
 		r, err = resume(false) // before 1.36 the pods of a Job that was started cannot be changed at all
 	}
 	if errors.Is(err, kube.ErrInvalid) && change != nil {

@@ -22,13 +22,13 @@ func (j *job) Usage(ctx context.Context) (train.Usage, error) {
 	if err != nil {
 		return train.Usage{}, err
 	}
-	progress, err := j.progress(ctx, r, pods)
+	progress, saved, err := j.reports(ctx, r, pods)
 	if err != nil {
 		j.l.log.Warn("the checkpoints of a job are not known, so its lost time may be too high", "job", j.id, "error", err)
 	}
 	s, end := phase.Assess(r, pods)
 	now := time.Now()
-	attempts := j.attempts(r, j.pasts(ctx, pods), progress, end)
+	attempts := j.attempts(r, j.pasts(ctx, pods), progress, saved, end)
 	if end == nil && s.Phase != train.Suspended && s.Ready == 0 && !slices.ContainsFunc(attempts, func(a train.Attempt) bool { return a.Finished.IsZero() }) {
 		attempts = append(attempts, j.attempt(phase.Past{}, lastEnd(r, attempts))) // it waits for its next start
 	}
@@ -47,7 +47,7 @@ func lastEnd(r *phase.Root, attempts []train.Attempt) time.Time {
 }
 
 // attempts turns what is known of each attempt into what is counted.
-func (j *job) attempts(r *phase.Root, live []phase.Past, progress train.Progress, end *train.Ending) []train.Attempt {
+func (j *job) attempts(r *phase.Root, live []phase.Past, progress train.Progress, saved []time.Time, end *train.Ending) []train.Attempt {
 	all := slices.Clone(r.History)
 	for _, p := range live {
 		if i := slices.IndexFunc(all, func(q phase.Past) bool { return q.Attempt == p.Attempt }); i >= 0 {
@@ -62,6 +62,11 @@ func (j *job) attempts(r *phase.Root, live []phase.Past, progress train.Progress
 	for i, p := range all {
 		if progress.Checkpoint != nil && progress.Attempt == p.Attempt && progress.Checkpoint.Time.After(p.Checkpoint) {
 			p.Checkpoint = progress.Checkpoint.Time
+		}
+		for _, at := range saved {
+			if at.After(p.Checkpoint) && !at.Before(p.Started) && !p.Finished.IsZero() && at.Before(p.Finished.Add(time.Second)) {
+				p.Checkpoint = at // times of the API are in whole seconds
+			}
 		}
 		a := j.attempt(p, queued)
 		a.OK = r.OK && i == len(all)-1

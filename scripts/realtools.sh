@@ -15,6 +15,7 @@
 #   scripts/realtools.sh              everything
 #   scripts/realtools.sh NAME…        some of: versitygw minio python engines spark
 #                                     mlflow signing trees oip llama node postgres chromium promtool kube
+#   scripts/realtools.sh kubelet      what runs real containers, for make kube-real
 #
 # The tests find the tools at $CACHE/bin/{versitygw,minio,promtool,prometheus,chromium},
 # $CACHE/bin/{postgres,initdb,pg_ctl}, $CACHE/venv/bin/python,
@@ -97,6 +98,22 @@ kube() {
 	kube_manifests jobset sigs.k8s.io/jobset config/components/crd/bases config/components/webhook
 	kube_manifests kueue sigs.k8s.io/kueue config/components/crd/bases config/components/webhook
 	kube_manifests trainer github.com/kubeflow/trainer/v2 manifests/base/crds manifests/base/webhook manifests/base/runtimes
+}
+
+# kubelet is what runs real containers: the kubelet, and Debian's containerd, runc
+# and busybox, which are unpacked and not installed.
+kubelet() {
+	local module=$root/internal/kuberig/build/kubelet version
+	version=$(module_version "$module" k8s.io/kubernetes)
+	kube_program kubelet kubelet "$version" . \
+		"-X k8s.io/component-base/version.gitVersion=$version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$(cut -d. -f2 <<<"$version")"
+	mkdir -p "$cache/kube"
+	if [ -x "$cache/kube/containers/usr/bin/containerd" ]; then
+		say "containerd: cached"
+		return
+	fi
+	debian containerd containerd containerd runc busybox-static
+	ln -sfn "$tree" "$cache/kube/containers"
 }
 
 # module_version FOLDER MODULE is the version that a go.mod asks for.
@@ -408,6 +425,7 @@ for name in "$@"; do
 	chromium) chromium ;;
 	promtool) promtool ;;
 	kube) kube ;;
+	kubelet) kubelet ;;
 	*) die "$name" "is none of: versitygw minio python engines spark mlflow signing trees oip llama node postgres chromium promtool kube" ;;
 	esac
 done

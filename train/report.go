@@ -20,10 +20,12 @@ const (
 // "##millwright {json}" on the standard output of rank 0, which launchers take
 // out of the logs. Package train/checkpoint prints it.
 type Report struct {
-	Step       int64              `json:"step,omitempty"`
-	Total      int64              `json:"total,omitempty"` // steps in all; 0 when it is not known
-	Metrics    map[string]float64 `json:"metrics,omitempty"`
-	Checkpoint *CheckpointRef     `json:"checkpoint,omitempty"` // one that was completed just now
+	Step    int64              `json:"step,omitempty"`
+	Total   int64              `json:"total,omitempty"` // steps in all; 0 when it is not known
+	Metrics map[string]float64 `json:"metrics,omitempty"`
+	// Checkpoint is one that was completed just now, or that the attempt goes on
+	// from.
+	Checkpoint *CheckpointRef `json:"checkpoint,omitempty"`
 }
 
 // ParseReport takes the report out of a line of output, and false when the line

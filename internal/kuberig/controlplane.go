@@ -52,7 +52,7 @@ func (c *Cluster) startAPIServer(ctx context.Context) error {
 		"--authorization-mode=Node,RBAC", "--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file=" + c.pki.path("sa.pub"), "--service-account-signing-key-file=" + c.pki.path("sa.key"),
 		"--endpoint-reconciler-type=none", "--allow-privileged=true",
-		"--kubelet-preferred-address-types=InternalIP",
+		"--kubelet-preferred-address-types=" + c.opts.nodeAddress(),
 		"--kubelet-client-certificate=" + c.pki.path("kubelet-client.crt"), "--kubelet-client-key=" + c.pki.path("kubelet-client.key"),
 		// A pod leaves a node that is lost after this and not after five minutes.
 		"--default-not-ready-toleration-seconds=1", "--default-unreachable-toleration-seconds=1",

@@ -3,13 +3,17 @@ package kuberig_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/millwright-ml/millwright/internal/kuberig"
+	"github.com/millwright-ml/millwright/k8s"
 	"github.com/millwright-ml/millwright/train"
 )
 
@@ -183,4 +187,39 @@ func TestLauncherDeadline(t *testing.T) {
 	var deadline *train.DeadlineError
 	require.ErrorAs(t, err, &deadline)
 	require.Equal(t, 2*time.Second, deadline.Deadline)
+}
+
+// What is resumed counts as a later attempt, in the environment of its processes
+// too, on every backend and with a queue as without.
+func TestLauncherResumesSets(t *testing.T) {
+	t.Parallel()
+	w := openWorkshop(t, kuberig.Batch, 2)
+	w.queues(t, 16, 0)
+	for _, backend := range []string{"jobset", "trainjob"} {
+		for _, queue := range []string{"", "a"} {
+			t.Run(backend+queue, func(t *testing.T) {
+				t.Parallel()
+				l := w.launcher(t, kuberig.Behaviour{Run: kuberig.Forever}, func(_ *rest.Config, o *k8s.Options) { o.Backends = []string{backend} })
+				ctx := patient(t)
+				spec := gpuSpec(1)
+				spec.GPU.Count, spec.Queue, spec.Launch = 1, queue, train.Torchrun
+				j := submitJob(t, l, spec, backend+queue)
+				for attempt := range 3 {
+					s := w.phaseOf(t, j, train.Running)
+					require.Equal(t, attempt, s.Attempt)
+					pod, err := w.c.Client().CoreV1().Pods(w.ns).Get(ctx, w.podOf(t, j), metav1.GetOptions{})
+					require.NoError(t, err)
+					env := kuberig.Environment(pod, pod.Spec.Containers[0].Name)
+					restarts, err := strconv.Atoi(env[train.EnvAttempt])
+					require.NoError(t, err)
+					resumes, err := strconv.Atoi(env[train.EnvResumes])
+					require.NoError(t, err)
+					require.Equal(t, attempt, restarts+resumes)
+					require.NoError(t, j.Suspend(ctx))
+					require.NoError(t, j.Resume(ctx, nil))
+				}
+				require.NoError(t, j.Cancel(ctx))
+			})
+		}
+	}
 }

@@ -30,6 +30,17 @@ type Options struct {
 	// OwnPools makes the pods of each namespace that name no pool of nodes keep to
 	// the pool of their namespace's name, as in a cluster that tests share.
 	OwnPools bool
+
+	realNode bool // by StartReal
+}
+
+// nodeAddress is the kind of address at which the API server asks nodes for logs. A
+// real kubelet listens on the loopback address, which it may not say is its own.
+func (o *Options) nodeAddress() string {
+	if o.realNode {
+		return string(corev1.NodeHostName)
+	}
+	return string(corev1.NodeInternalIP)
 }
 
 // NodeSpec is a group of like nodes.

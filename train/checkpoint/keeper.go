@@ -205,6 +205,7 @@ func (k *Keeper) Latest(ctx context.Context) (*Checkpoint, error) {
 			k.mu.Lock()
 			k.from = name
 			k.mu.Unlock()
+			k.resumed(c)
 			return c, nil
 		}
 		skipped = append(skipped, Skipped{Name: name, Err: err})
@@ -213,6 +214,16 @@ func (k *Keeper) Latest(ctx context.Context) (*Checkpoint, error) {
 		return nil, fmt.Errorf("checkpoint: no intact one in %s is %s: %w", k.dir, k.resume, ErrNotFound)
 	}
 	return nil, nil //nolint:nilnil // the documented answer for none
+}
+
+// resumed reports what the process goes on from: by it the launcher knows how much
+// of an attempt was worth its time, also when all that attempt said is gone.
+func (k *Keeper) resumed(c *Checkpoint) {
+	if k.rank != 0 {
+		return
+	}
+	ref := c.Ref()
+	_ = k.print(train.Report{Step: c.Step, Checkpoint: &ref}) // without it the training goes on all the same
 }
 
 // running reports whether a checkpoint is of the attempt that runs.

@@ -264,6 +264,9 @@ class Checkpoints:
                     continue  # rank 0 may be faster than the others
                 verify(found)
                 self._from = path.name
+                # By this the launcher knows what of an earlier attempt was of use,
+                # also when all that it said is gone.
+                self._print({"step": found.step, "checkpoint": found.ref()})
                 return found
             except (Damaged, OSError) as err:
                 self.skipped.append((path.name, str(err)))

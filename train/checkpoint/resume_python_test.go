@@ -28,6 +28,7 @@ func TestPythonResumesTheSameAttempt(t *testing.T) {
 	dir := t.TempDir()
 	save(t, keeper(t, checkpoint.Options{URI: dir}, train.EnvJobID, "j", train.EnvAttempt, "1", train.EnvResumes, "1", train.EnvStart, "pod-1"), 10)
 	const script = `
+import io
 import millwright_checkpoint as mw
 job = {"MILLWRIGHT_JOB_ID": "j"}
 for env in (
@@ -38,9 +39,9 @@ for env in (
     {"MILLWRIGHT_ATTEMPT": "0", "MILLWRIGHT_START": "pod-2", "GROUP_RANK": "1", "RANK": "1"},
     {"MILLWRIGHT_ATTEMPT": "2"},
 ):
-    kept = mw.open("DIR", env=dict(job, **env), on_signal=False)
+    kept = mw.open("DIR", env=dict(job, **env), out=io.StringIO(), on_signal=False)
     print(kept.latest().step if kept.latest() else "none")
-kept = mw.open("DIR", env=dict(job, MILLWRIGHT_START="pod-3", GROUP_RANK="1"), on_signal=False)
+kept = mw.open("DIR", env=dict(job, MILLWRIGHT_START="pod-3", GROUP_RANK="1"), out=io.StringIO(), on_signal=False)
 kept._began -= 3600
 print(kept.latest().step if kept.latest() else "none")
 `

@@ -104,7 +104,7 @@ func explainStatus(kind Kind, s metav1.Status) (string, error) {
 		return "the cluster does not accept the credentials: the token or certificate has expired or was revoked; renew it", ErrUnauthorized
 	case s.Code == http.StatusForbidden && strings.Contains(text, "exceeded quota"):
 		return text, ErrQuota
-	case s.Code == http.StatusForbidden && strings.Contains(text, " cannot "):
+	case s.Code == http.StatusForbidden && strings.Contains(text, "forbidden: User "):
 		// User "x" cannot create resource "jobs" in API group "batch" in the namespace "team-a"
 		_, right, _ := strings.Cut(text, "forbidden: ")
 		return right + "; package k8s/rbac writes the Role that is needed", ErrForbidden

@@ -31,6 +31,10 @@ func TestErrorsSayTheLikelyCause(t *testing.T) {
 			metav1.Status{Code: 403, Reason: "Forbidden", Message: `jobs.batch "b" is forbidden: User "u" cannot get resource "jobs" in API group "batch" in the namespace "a"`}, kube.ErrForbidden,
 			`k8s: get "Job a/b": User "u" cannot get resource "jobs" in API group "batch" in the namespace "a"; package k8s/rbac writes the Role that is needed: forbidden`,
 		},
+		"refused by a webhook": {
+			metav1.Status{Code: 403, Reason: "Forbidden", Message: `admission webhook "v.example.com" denied the request: spec.x: Forbidden: cannot be changed`}, kube.ErrForbidden,
+			`k8s: get "Job a/b": admission webhook "v.example.com" denied the request: spec.x: Forbidden: cannot be changed: forbidden`,
+		},
 		"quota": {
 			metav1.Status{Code: 403, Reason: "Forbidden", Message: `jobs.batch "b" is forbidden: exceeded quota: q, requested: count/jobs.batch=1, used: count/jobs.batch=1, limited: count/jobs.batch=1`}, kube.ErrQuota,
 			`k8s: get "Job a/b": jobs.batch "b" is forbidden: exceeded quota: q, requested: count/jobs.batch=1, used: count/jobs.batch=1, limited: count/jobs.batch=1: quota exceeded`,

@@ -34,7 +34,7 @@ func suspended(p *Params) *bool {
 
 // setRanks are those of a pod of a JobSet with the job's name.
 func setRanks(s train.Spec, p *Params) ranks {
-	r := ranks{attempt: labelField(labelRestart)}
+	r := ranks{attempt: labelField(labelRestart), resumes: annotationField(NoteAttempt)}
 	if s.NodeCount() > 1 {
 		r.node, r.field, r.master = "$("+nodeVariable+")", annotationField(noteIndex), p.ID+"-"+role+"-0-0."+p.ID
 	}
