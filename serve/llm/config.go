@@ -33,6 +33,12 @@ func (g *Gateway) configure(upstreams []Upstream, models []Model) error {
 		}
 		g.upstreams[u.Name] = newUpstream(u, base, g.o.Failures, g.o.Cooldown)
 	}
+	for i, h := range g.o.Hooks {
+		_, asks := h.(RequestHook)
+		_, answers := h.(AnswerHook)
+		_, streams := h.(StreamHook)
+		f.Check(asks || answers || streams, "hook %d is none of RequestHook, AnswerHook and StreamHook: a %T", i, h)
+	}
 	f.Check(len(models) > 0, "there are no models")
 	for i, m := range models {
 		f.Check(m.Name != "", "model %d has no name", i)

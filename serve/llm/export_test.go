@@ -46,3 +46,31 @@ func IsField(err error) bool {
 	_, ok := errors.AsType[*errField](err)
 	return ok
 }
+
+// ReadSignals reads a page of metrics.
+func ReadSignals(r io.Reader) (*Signals, error) { return readSignals(r) }
+
+// Remembered is the number of blocks of all upstreams.
+func (p *PrefixAffinity) Remembered() (n int) {
+	for _, b := range p.seen {
+		n += len(b.at)
+	}
+	return n
+}
+
+// Matched is how many blocks of a prompt the upstream "u0" has, of how many.
+func (p *PrefixAffinity) Matched(q *Query) (n, of int) {
+	list := p.hashes(nil, q)
+	if b := p.seen["u0"]; b != nil {
+		n = b.match(list)
+	}
+	return n, len(list)
+}
+
+// Waiting is the number of requests that wait for room at a model.
+func (g *Gateway) Waiting(model string) int {
+	q := g.models[model].queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.waiting
+}
