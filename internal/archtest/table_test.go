@@ -264,6 +264,8 @@ var table = &archtest.Table{
 		"serve/ort": {Own: []string{"serve", "serve/oip"}, Link: []string{"github.com/ebitengine/purego"}},
 
 		"serve/llm":                           {Own: []string{"internal/httperr"}},
+		"serve/llm/genai":                     {},
+		"serve/llm/promexport":                {Own: []string{"serve/llm", "serve/llm/genai", "internal/httperr"}, Link: prometheus},
 		"serve/oip":                           {},
 		"serve":                               {Own: []string{"serve/oip", "internal/httperr"}},
 		"serve/servetest":                     {Own: []string{"serve/oip"}},
