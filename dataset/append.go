@@ -70,7 +70,8 @@ type appender struct {
 	rows    int64
 }
 
-// worker is what a core works with.
+// worker is what a core works with. Its memory is used again by the catalog's next
+// append, unless the garbage collector runs twice before.
 type worker struct {
 	space pqfile.Space
 	texts profile.TextCounter
@@ -334,8 +335,11 @@ func (w *appender) worker() *worker {
 	case own := <-w.spare:
 		return own
 	default:
-		return &worker{}
 	}
+	if own, ok := w.d.catalog.workers.Get().(*worker); ok {
+		return own
+	}
+	return &worker{}
 }
 
 func (w *appender) giveBack(own *worker) {
@@ -422,6 +426,9 @@ func (w *appender) close() {
 	w.cancel()
 	w.wait()
 	w.chunks.Release()
+	for range len(w.spare) {
+		w.d.catalog.workers.Put(<-w.spare)
+	}
 }
 
 func (w *appender) report() {

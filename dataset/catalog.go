@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -33,6 +34,7 @@ type Catalog struct {
 	layout   layout
 	tails    tailCache
 	rules    collect.Rules // Of garbage collections.
+	workers  sync.Pool     // Of *worker: what one append leaves for the next.
 }
 
 // Options of New.

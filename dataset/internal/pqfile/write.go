@@ -44,6 +44,7 @@ type Writer struct {
 	space  *Space
 	groups []groupMeta
 	rows   int64
+	arrow  int64 // Bytes of the row groups in Arrow.
 	hash   hash.Hash
 	sums   []byte
 	hashed int
@@ -136,7 +137,13 @@ func (w *Writer) Write(rec arrow.RecordBatch, spaces []*Space, look Look) error 
 		g := groupMeta{rows: rec.NumRows()}
 		// About what most rows take in a file: memory that is not written to costs
 		// little, moving a file that grows costs more.
-		w.space.file = slices.Grow(w.space.file, int(ArrowBytes(rec)/4*3))
+		size := ArrowBytes(rec)
+		need := size / 4 * 3
+		if w.arrow > 0 {
+			need = int64(float64(len(w.space.file)) / float64(w.arrow) * float64(size) * 9 / 8) // As those before.
+		}
+		w.arrow += size
+		w.space.file = slices.Grow(w.space.file, int(need))
 		columns, err := w.columns(rec, spaces, look)
 		if err != nil {
 			return err

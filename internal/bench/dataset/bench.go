@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millwright-ml/millwright/dataset"
 	"github.com/millwright-ml/millwright/dataset/blob/dirblob"
 )
 
@@ -152,7 +153,7 @@ func (b *bench) prepare(ctx context.Context, s shape, rows int) (p plan, size in
 	if err != nil {
 		return p, 0, err
 	}
-	_, err = write(ctx, store, tableName, schema, recs)
+	_, err = write(ctx, dataset.New(store, nil), tableName, schema, recs)
 	for _, rec := range recs {
 		rec.Release()
 	}

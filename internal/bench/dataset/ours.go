@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -101,12 +103,24 @@ func fresh(dir string) error {
 	return os.MkdirAll(dir, 0o755)
 }
 
+// empty removes the tables of a folder, and leaves what the store keeps there.
+func empty(dir string) error {
+	inside, err := os.ReadDir(dir)
+	for _, e := range inside {
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+	}
+	return err
+}
+
 func prepare(ctx context.Context, measure string, p plan) (one task, err error) {
 	run, err := preparedRun(ctx, measure, p)
 	one.run = run
 	switch measure {
 	case "write":
-		one.before = func() error { return fresh(p.Out) }
+		one.before = func() error { return empty(p.Out) }
 		one.after = func(f *figures) { f.Bytes = parquetBytes(p.Out) }
 	case "reingest":
 		return reingest(ctx, p)
@@ -123,20 +137,19 @@ func preparedRun(ctx context.Context, measure string, p plan) (run func() (int64
 		if err != nil {
 			return nil, err
 		}
-		n := 0
+		store := blob.Store(nil)
+		if measure == "s3write" {
+			store, err = openS3(ctx, p.S3)
+		} else if err = fresh(p.Out); err == nil {
+			store, err = dirblob.Open(p.Out)
+		}
+		if err != nil {
+			return nil, err
+		}
+		// One for all repetitions, as a service has.
+		c := dataset.New(store, nil)
 		return func() (int64, error) {
-			n++
-			store, name := blob.Store(nil), tableName
-			if measure == "write" {
-				store, err = dirblob.Open(p.Out)
-			} else {
-				store, err = openS3(ctx, p.S3)
-				name = fmt.Sprintf("ours-%d-%d", time.Now().UnixNano(), n)
-			}
-			if err != nil {
-				return 0, err
-			}
-			v, err := write(ctx, store, name, schema, recs)
+			v, err := write(ctx, c, fmt.Sprintf("%s-%d", tableName, time.Now().UnixNano()), schema, recs)
 			if err != nil {
 				return 0, err
 			}
@@ -183,8 +196,8 @@ func preparedRun(ctx context.Context, measure string, p plan) (run func() (int64
 	}, nil
 }
 
-func write(ctx context.Context, store blob.Store, name string, schema *arrow.Schema, recs []arrow.Record) (*dataset.Version, error) {
-	d, err := dataset.New(store, nil).Create(ctx, name, schema, nil)
+func write(ctx context.Context, c *dataset.Catalog, name string, schema *arrow.Schema, recs []arrow.Record) (*dataset.Version, error) {
+	d, err := c.Create(ctx, name, schema, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/millwright-ml/millwright/dataset"
 	"github.com/millwright-ml/millwright/dataset/blob/s3blob"
 )
 
@@ -44,7 +45,7 @@ func (b *bench) remote(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := write(ctx, store, tableName, schema, recs); err != nil {
+	if _, err := write(ctx, dataset.New(store, nil), tableName, schema, recs); err != nil {
 		return err
 	}
 	for _, measure := range []string{"s3write", "s3read"} {
