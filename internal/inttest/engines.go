@@ -86,7 +86,11 @@ func ReadWith(t testing.TB, engine string, s3 *S3, reads []EngineRead) (version 
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(input), &stdout, &stderr
 	cmd.Env, cmd.Dir, cmd.WaitDelay = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1"), t.TempDir(), 10*time.Second
+	began := time.Now()
 	err = cmd.Run()
+	if state := cmd.ProcessState; state != nil {
+		t.Logf("%s: %d reads in %.1f s, %.1f s of the processor", engine, len(reads), time.Since(began).Seconds(), (state.UserTime() + state.SystemTime()).Seconds())
+	}
 	lines := bufio.NewScanner(&stdout)
 	lines.Buffer(nil, 1<<20)
 	answers = map[string]EngineAnswer{}
