@@ -303,7 +303,11 @@ var table = &archtest.Table{
 		"monitor/grafana":               {Own: []string{"monitor/metrics"}},
 		"monitor/metrics":               {Own: []string{"monitor", "monitor/drift", "dataset/profile"}},
 		"monitor/otelexport":            {Own: []string{"monitor", "monitor/metrics"}, Link: otel},
-		"monitor/promexport":            {Own: []string{"monitor", "monitor/metrics", "dataset/profile"}, Link: prometheus},
+		"monitor/judge": {
+			Own:  []string{"monitor", "dataset/profile", "tracking"},
+			Link: []string{"github.com/sashabaranov/go-openai", "github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/text"},
+		},
+		"monitor/promexport": {Own: []string{"monitor", "monitor/metrics", "dataset/profile"}, Link: prometheus},
 
 		"internal/archtest":     {},
 		"internal/errs":         {},

@@ -11,7 +11,8 @@
 // side. A leaf points at itself and tests a slot that is always less than its
 // value, so that a walk may take more steps than the path is long: every tree of
 // a group is walked to the group's greatest depth. Eight walks are interleaved,
-// over eight trees for one row and over eight rows for many.//
+// over eight trees for one row and over eight rows for many.
+//
 // For many rows there are two more forms, which compare the ranks of the values
 // among a feature's thresholds in the place of the values: even trees are laid out
 // like heaps, without links, and trees with one test a level (CatBoost's) test
