@@ -36,7 +36,8 @@ func versioned(n int) *model {
 func TestSwapUnderLoad(t *testing.T) {
 	t.Parallel()
 	const deploys, clients, pause = 1000, 3, 4
-	s, url := start(t, nil, nil)
+	b := new(census)
+	s, url := start(t, &serve.Options{Observers: []serve.Observer{b}}, nil)
 	models := make([]*model, deploys)
 	var current atomic.Int64
 	deploy := func(i int) {
@@ -106,6 +107,29 @@ func TestSwapUnderLoad(t *testing.T) {
 		require.EqualValues(t, 1, m.closed.Load(), "version %d", i)
 		require.Zero(t, m.abused.Load(), "version %d", i)
 	}
+	require.Equal(t, answered.Load(), b.told.Load(), "each answer was told of once")
+	require.Zero(t, b.wrong.Load(), "by what is bound to its version, while it is")
+	require.EqualValues(t, deploys, b.bound.Load())
+	require.EqualValues(t, deploys, b.unbound.Load())
+}
+
+// census is an observer that counts what it is bound to and told.
+type census struct{ bound, unbound, told, wrong atomic.Int64 }
+
+func (c *census) Observe(*serve.Exchange) { c.wrong.Add(1) }
+
+func (c *census) Bind(_ string, v serve.VersionInfo) (serve.Observer, func()) {
+	c.bound.Add(1)
+	var gone atomic.Bool
+	return observer(func(x *serve.Exchange) {
+			c.told.Add(1)
+			if gone.Load() || x.Version != v.Version {
+				c.wrong.Add(1)
+			}
+		}), func() {
+			gone.Store(true)
+			c.unbound.Add(1)
+		}
 }
 
 // blocked returns a model whose calls wait until release is closed, and tell

@@ -57,6 +57,6 @@
 // # Shadow
 //
 // [Shadow] sends copies of requests to the challengers after the champion has
-// answered, and compares the outputs ([Compare]): within tolerances, and by the
+// answered, and compares the outputs (serve.Compare): within tolerances, and by the
 // class that comes out first. It never holds up a request.
 package rollout
