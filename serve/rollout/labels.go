@@ -15,10 +15,11 @@ type labels struct {
 	}
 }
 
-// labelled is the arm of a request, and the guards that it had a label for.
+// labelled is the arm of a request, the step of the ramp that it was answered on,
+// and the guards that it had a label for.
 type labelled struct {
-	arm  int
-	done uint64
+	arm, step int
+	done      uint64
 }
 
 func newLabels(capacity int) *labels {
@@ -32,7 +33,7 @@ func newLabels(capacity int) *labels {
 }
 
 // remember notes a request; the oldest one is forgotten for it.
-func (l *labels) remember(id string, arm int) {
+func (l *labels) remember(id string, arm, step int) {
 	s := &l.shards[xxh64(id, 0)%shards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -43,17 +44,17 @@ func (l *labels) remember(id string, arm int) {
 	id = strings.Clone(id) // It may lie in a request's memory.
 	s.ring[s.at] = id
 	s.at = (s.at + 1) % len(s.ring)
-	s.known[id] = labelled{arm: arm}
+	s.known[id] = labelled{arm: arm, step: step}
 }
 
-// claim returns the arm of a request, once for each guard.
-func (l *labels) claim(id string, guard int) (arm int, ok bool) {
+// claim returns the arm of a request of the step, once for each guard.
+func (l *labels) claim(id string, guard, step int) (arm int, ok bool) {
 	s := &l.shards[xxh64(id, 0)%shards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q, ok := s.known[id]
 	bit := uint64(1) << guard
-	if !ok || q.done&bit != 0 {
+	if !ok || q.step != step || q.done&bit != 0 {
 		return 0, false
 	}
 	q.done |= bit

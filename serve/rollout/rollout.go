@@ -79,6 +79,7 @@ type routes struct {
 	// ends are the ends of the arms' buckets on this step, 0 for none.
 	ends []int
 	off  bool // Every request gets the default version.
+	step int  // Of the ramp.
 }
 
 // New checks an experiment and returns its Rollout. The error is an ErrInvalid
@@ -181,7 +182,7 @@ func (r *Rollout) Observe(x *serve.Exchange) {
 		}
 		r.tallies.observe(i, x)
 		if r.labels != nil && x.Err == nil {
-			r.labels.remember(x.RequestID, i)
+			r.labels.remember(x.RequestID, i, r.routes.Load().step)
 		}
 		if r.shadow != nil && i == 0 && x.Err == nil {
 			r.shadow.offer(x)
@@ -193,24 +194,33 @@ func (r *Rollout) Observe(x *serve.Exchange) {
 // Label tells a figure of a request that was answered before, by its id: for
 // the Label guard of the name. It reports whether the request is remembered by
 // this replica and had no label of that guard yet; LabelVersion is for where
-// labels come to other replicas, or later.
+// labels come to other replicas, or after a restart.
+//
+// A label of a request from before the present step of the ramp counts for
+// nothing and is false, too: under other shares the versions have answered at
+// other times, and what has changed since would look like a difference of the
+// versions. So the last step should last longer than labels take to come.
 func (r *Rollout) Label(guard, requestID string, value float64) bool {
 	i := r.labelGuard(guard)
 	if i < 0 {
 		return false
 	}
-	arm, ok := r.labels.claim(requestID, i)
+	arm, ok := r.labels.claim(requestID, i, r.routes.Load().step)
 	if ok {
 		r.tallies.label(arm, i, value)
 	}
 	return ok
 }
 
-// LabelVersion is Label for callers who know, from an inference log or the
-// answer's header, which version answered a request of this experiment. It
-// reports whether there is such a guard and such a version.
-func (r *Rollout) LabelVersion(guard, version string, value float64) bool {
+// LabelVersion is Label for callers who know, from an inference log, which
+// version answered a request of this experiment, and when. It reports whether
+// there is such a guard and such a version, and the request is of the present step
+// of the ramp.
+func (r *Rollout) LabelVersion(guard, version string, answered time.Time, value float64) bool {
 	i := r.labelGuard(guard)
+	if s := r.snapshot(); s == nil || answered.Before(s.StepAt) {
+		return false
+	}
 	for j := range r.arms {
 		if i >= 0 && r.arms[j].version == version {
 			r.tallies.label(j, i, value)
@@ -321,7 +331,7 @@ func (r *Rollout) merge(ctx context.Context, server *serve.Server) (over bool, e
 
 // adopt makes a state that the store has this replica's.
 func (r *Rollout) adopt(s *state) {
-	now := &routes{all: -1}
+	now := &routes{all: -1, step: s.Step}
 	switch {
 	case s.Winner >= 0:
 		now.all = s.Winner + 1

@@ -148,7 +148,7 @@ func TestLabels(t *testing.T) {
 				right = 0
 			}
 			if i%10 == 0 {
-				require.True(t, r.LabelVersion("right", c.Version, right))
+				require.True(t, r.LabelVersion("right", c.Version, time.Now(), right))
 			} else if r.Status().Ended.IsZero() {
 				require.True(t, r.Label("right", c.RequestID, right))
 				require.False(t, r.Label("right", c.RequestID, right), "a second label of one request")
@@ -160,7 +160,41 @@ func TestLabels(t *testing.T) {
 		st := r.Status().Challengers[0]
 		require.Equal(t, rollout.Rollback, st.Verdict)
 		require.InDelta(t, 0.5, st.Evidence[0].Challenger.Value, 0.1)
-		require.False(t, r.LabelVersion("right", "9", 1))
+		require.False(t, r.LabelVersion("right", "9", time.Now(), 1))
+	})
+}
+
+// Labels of requests from before a step of the ramp are of other times than those
+// after it: they do not count.
+func TestLabelsOfAnEarlierStep(t *testing.T) {
+	t.Parallel()
+	e := experiment()
+	e.Guards = []rollout.Guard{{Metric: rollout.Label, Name: "right", Margin: 0.1}}
+	e.Ramp = []rollout.Step{{Share: 0.5, For: time.Minute}, {Share: 1}}
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, new(behaviour), new(behaviour))
+		r := newRollout(t, e, nil)
+		q := run(t, r, s)
+		synctest.Wait()
+		began := time.Now()
+		require.False(t, r.LabelVersion("right", "2", began.Add(-time.Hour), 1))
+		var early []serve.Call
+		for i := range 1000 {
+			_, c, err := ask(t.Context(), s, fmt.Sprintf("user-%d", i))
+			require.NoError(t, err)
+			early = append(early, c)
+		}
+		require.True(t, r.Label("right", early[0].RequestID, 1))
+		pass(2 * time.Minute)
+		synctest.Wait()
+		require.Equal(t, 2, r.Status().Step)
+		require.False(t, r.Label("right", early[1].RequestID, 1))
+		require.False(t, r.LabelVersion("right", early[1].Version, began, 1))
+		_, c, err := ask(t.Context(), s, "user-1")
+		require.NoError(t, err)
+		require.True(t, r.Label("right", c.RequestID, 1))
+		require.True(t, r.LabelVersion("right", c.Version, time.Now(), 1))
+		require.Error(t, q.end())
 	})
 }
 

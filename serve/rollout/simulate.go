@@ -28,6 +28,12 @@ type Scenario struct {
 	// merges from 0, for traffic that changes.
 	Champion    func(r *rand.Rand, step int) Request
 	Challengers []func(r *rand.Rand, step int) Request
+	// LabelDelay is how many merges after its request a label comes, for
+	// guards on Label. Default 0: at once.
+	LabelDelay int
+	// Labelled is the part of the requests that get a label at all, above 0
+	// and at most 1. Default 1.
+	Labelled float64
 	// Requests is how many there are from one merge to the next, of all
 	// versions. Default 100.
 	Requests int
@@ -74,10 +80,13 @@ func Simulate(e Experiment, s Scenario) (Outcome, error) {
 	orDefault(&s.Merges, 1000)
 	orDefault(&s.Runs, 200)
 	orDefault(&s.Interval, time.Second)
+	orDefault(&s.Labelled, 1)
 	var f errs.Faults
 	f.Check(s.Champion != nil && !slices.ContainsFunc(s.Challengers, func(d func(*rand.Rand, int) Request) bool { return d == nil }), "a draw is nil")
 	f.Check(len(s.Challengers) == len(e.Challengers), "the scenario has %d challengers, the experiment %d", len(s.Challengers), len(e.Challengers))
 	f.Check(s.Requests > 0 && s.Merges > 0 && s.Runs > 0 && s.Interval > 0, "Requests, Merges, Runs and Interval are to be above 0")
+	f.Check(s.LabelDelay >= 0, "LabelDelay is %d, want 0 or more", s.LabelDelay)
+	f.Check(s.Labelled > 0 && s.Labelled <= 1, "Labelled is %v, want above 0 and at most 1", s.Labelled)
 	if err := f.Err(fmt.Sprintf("rollout: simulate %.100q", e.Name)); err != nil {
 		return Outcome{}, err
 	}
@@ -108,7 +117,7 @@ func Simulate(e Experiment, s Scenario) (Outcome, error) {
 	return out, nil
 }
 
-func orDefault[T int | time.Duration](v *T, d T) {
+func orDefault[T int | float64 | time.Duration](v *T, d T) {
 	if *v == 0 {
 		*v = d
 	}
@@ -120,6 +129,12 @@ func (s *Scenario) run(e *Experiment, r *rand.Rand) *state {
 	end := newState(e, now)
 	arms := make([]delta, 1+len(e.Challengers))
 	seen := make([]anytime.Moments, len(arms)*len(e.Guards))
+	// The labels that come at each merge.
+	type label struct {
+		arm, step int
+		figure    float64
+	}
+	due := make([][]label, s.LabelDelay+1)
 	for step := 0; step < s.Merges && end.Ended.IsZero(); step++ {
 		for i := range arms {
 			arms[i] = delta{Figures: make([]anytime.Moments, len(e.Guards))}
@@ -130,8 +145,20 @@ func (s *Scenario) run(e *Experiment, r *rand.Rand) *state {
 			if i > 0 {
 				draw = s.Challengers[i-1]
 			}
-			arms[i].count(e.Guards, draw(r, step), seen[i*len(e.Guards):])
+			q := draw(r, step)
+			arms[i].count(e.Guards, q, seen[i*len(e.Guards):])
+			if !q.Failed && (s.Labelled == 1 || r.Float64() < s.Labelled) {
+				at := (step + s.LabelDelay) % len(due)
+				due[at] = append(due[at], label{i, end.Step, q.Figure})
+			}
 		}
+		at := step % len(due)
+		for _, l := range due[at] {
+			if l.step == end.Step {
+				arms[l.arm].figures(e.Guards, Label, l.figure, seen[l.arm*len(e.Guards):])
+			}
+		}
+		due[at] = due[at][:0]
 		for i := range arms {
 			arms[i].Latency = arms[i].Latency.plus(nil)
 		}
@@ -164,15 +191,19 @@ func (d *delta) count(guards []Guard, q Request, seen []anytime.Moments) {
 	}
 	timed := false
 	for i := range guards {
-		g := &guards[i]
-		switch g.Metric {
-		case Latency:
-			if !timed {
-				timed = true
-				d.Latency = append(d.Latency, bin{binOf(q.Duration), 1})
-			}
-		case Score, Label:
-			loss := g.loss(q.Figure)
+		if guards[i].Metric == Latency && !timed {
+			timed = true
+			d.Latency = append(d.Latency, bin{binOf(q.Duration), 1})
+		}
+	}
+	d.figures(guards, Score, q.Figure, seen)
+}
+
+// figures counts a figure for the guards of a metric.
+func (d *delta) figures(guards []Guard, m Metric, figure float64, seen []anytime.Moments) {
+	for i := range guards {
+		if g := &guards[i]; g.Metric == m {
+			loss := g.loss(figure)
 			expected := (seen[i].Sum + 0.5) / float64(seen[i].N+1)
 			seen[i].Add(loss)
 			d.Figures[i].AddExpected(loss, expected)

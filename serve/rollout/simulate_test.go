@@ -46,6 +46,13 @@ func scores(mean float64) draw {
 	}
 }
 
+// drifting draws figures whose mean moves by 0.1 while the ramp goes up.
+func drifting(mean float64) draw {
+	return func(r *rand.Rand, step int) rollout.Request {
+		return rollout.Request{Figure: mean + 0.1*math.Sin(float64(step)/10) + 0.2*(r.Float64()-0.5)}
+	}
+}
+
 // TestFigures simulates whole experiments: false alarms under a look after each
 // hundred requests, and power. The first column is the documentation's.
 func TestFigures(t *testing.T) {
@@ -55,26 +62,29 @@ func TestFigures(t *testing.T) {
 	latency := rollout.Guard{Metric: rollout.Latency, Quantile: 0.95, Margin: 0.2}
 	score := rollout.Guard{Metric: rollout.Label, Margin: 0.05}
 	for _, tc := range []struct {
-		name        string
-		guard       rollout.Guard
-		ramp        []rollout.Step
-		a, b        draw
-		promoted    [2]float64 // At least, at most.
-		rolledBack  [2]float64
-		challengers int
+		name       string
+		guard      rollout.Guard
+		ramp       []rollout.Step
+		a, b       draw
+		promoted   [2]float64 // At least, at most.
+		rolledBack [2]float64
+		delay      int
 	}{
-		{"errors 1 % and 1 %, margin 1 %", errors, ramp, fails(0.01), fails(0.01), [2]float64{0.9, 1}, [2]float64{0, 0.13}, 1},
-		{"errors 2 % and 3 %: on the margin", errors, ramp, fails(0.02), fails(0.03), [2]float64{0, 0.18}, [2]float64{0, 0.18}, 1},
-		{"errors in waves, on the margin", errors, ramp, waves(0), waves(0.01), [2]float64{0, 0.18}, [2]float64{0, 0.18}, 1},
-		{"errors 1 % and 4 %", errors, ramp, fails(0.01), fails(0.04), [2]float64{0, 0.18}, [2]float64{0.9, 1}, 1},
-		{"errors 1 % and 10 %", errors, ramp, fails(0.01), fails(0.10), [2]float64{0, 0}, [2]float64{1, 1}, 1},
-		{"errors 1 % and 100 %", errors, ramp, fails(0.01), fails(1), [2]float64{0, 0}, [2]float64{1, 1}, 1},
-		{"p95 equal, margin 20 %", latency, ramp, slow(10 * time.Millisecond), slow(10 * time.Millisecond), [2]float64{0.9, 1}, [2]float64{0, 0.13}, 1},
-		{"p95 20 % slower: on the margin", latency, ramp, slow(10 * time.Millisecond), slow(12 * time.Millisecond), [2]float64{0, 0.18}, [2]float64{0, 0.18}, 1},
-		{"p95 50 % slower", latency, ramp, slow(10 * time.Millisecond), slow(15 * time.Millisecond), [2]float64{0, 0.18}, [2]float64{0.9, 1}, 1},
-		{"score equal, margin 0.05", score, ramp, scores(0.7), scores(0.7), [2]float64{0.9, 1}, [2]float64{0, 0.13}, 1},
-		{"score 0.05 lower: on the margin", score, ramp, scores(0.7), scores(0.65), [2]float64{0, 0.18}, [2]float64{0, 0.18}, 1},
-		{"score 0.1 lower", score, ramp, scores(0.7), scores(0.6), [2]float64{0, 0.18}, [2]float64{0.9, 1}, 1},
+		{"errors 1 % and 1 %, margin 1 %", errors, ramp, fails(0.01), fails(0.01), [2]float64{0.9, 1}, [2]float64{0, 0.13}, 0},
+		{"errors 2 % and 3 %: on the margin", errors, ramp, fails(0.02), fails(0.03), [2]float64{0, 0.18}, [2]float64{0, 0.18}, 0},
+		{"errors in waves, on the margin", errors, ramp, waves(0), waves(0.01), [2]float64{0, 0.18}, [2]float64{0, 0.18}, 0},
+		{"errors 1 % and 4 %", errors, ramp, fails(0.01), fails(0.04), [2]float64{0, 0.18}, [2]float64{0.9, 1}, 0},
+		{"errors 1 % and 10 %", errors, ramp, fails(0.01), fails(0.10), [2]float64{0, 0}, [2]float64{1, 1}, 0},
+		{"errors 1 % and 100 %", errors, ramp, fails(0.01), fails(1), [2]float64{0, 0}, [2]float64{1, 1}, 0},
+		{"p95 equal, margin 20 %", latency, ramp, slow(10 * time.Millisecond), slow(10 * time.Millisecond), [2]float64{0.9, 1}, [2]float64{0, 0.13}, 0},
+		{"p95 20 % slower: on the margin", latency, ramp, slow(10 * time.Millisecond), slow(12 * time.Millisecond), [2]float64{0, 0.18}, [2]float64{0, 0.18}, 0},
+		{"p95 50 % slower", latency, ramp, slow(10 * time.Millisecond), slow(15 * time.Millisecond), [2]float64{0, 0.18}, [2]float64{0.9, 1}, 0},
+		{"score equal, margin 0.05", score, ramp, scores(0.7), scores(0.7), [2]float64{0.9, 1}, [2]float64{0, 0.13}, 0},
+		{"score 0.05 lower: on the margin", score, ramp, scores(0.7), scores(0.65), [2]float64{0, 0.18}, [2]float64{0, 0.18}, 0},
+		{"score 0.1 lower", score, ramp, scores(0.7), scores(0.6), [2]float64{0, 0.18}, [2]float64{0.9, 1}, 0},
+		{"labels of half the requests, 2,000 requests late: equal, margin 0.05", score, ramp, drifting(0.7), drifting(0.7), [2]float64{0.9, 1}, [2]float64{0, 0.13}, 20},
+		{"labels late and drifting: 0.05 lower, on the margin", score, ramp, drifting(0.7), drifting(0.65), [2]float64{0, 0.18}, [2]float64{0, 0.18}, 20},
+		{"labels late and drifting: 0.15 lower", score, ramp, drifting(0.7), drifting(0.55), [2]float64{0, 0.18}, [2]float64{0.9, 1}, 20},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -82,10 +92,15 @@ func TestFigures(t *testing.T) {
 			e.Guards, e.Ramp, e.MaxDuration = []rollout.Guard{tc.guard}, tc.ramp, -1
 			merges := 300
 			if tc.guard.Metric == rollout.Label {
-				merges = 60
+				merges = 60 + 3*tc.delay
+			}
+			labelled := 1.0
+			if tc.delay > 0 {
+				labelled = 0.5
 			}
 			out, err := rollout.Simulate(e, rollout.Scenario{
 				Champion: tc.a, Challengers: []func(*rand.Rand, int) rollout.Request{tc.b}, Merges: merges, Runs: *runs,
+				LabelDelay: tc.delay, Labelled: labelled,
 			})
 			require.NoError(t, err)
 			q := out.Challengers[0]
