@@ -1,6 +1,12 @@
 package monitor
 
-import "github.com/millwright-ml/millwright/dataset/profile"
+import (
+	"fmt"
+	"time"
+
+	"github.com/millwright-ml/millwright/dataset/profile"
+	"github.com/millwright-ml/millwright/internal/errs"
+)
 
 // Counts returns the reference of the current version and what was observed
 // over its bins since that version began in this process: counters that only
@@ -26,6 +32,11 @@ func (m *Monitor) counted() (ref, observed *profile.Reference, err error) {
 			return nil, nil, err
 		}
 	}
+	if h.restored != nil {
+		if err := sum.Sub(h.restored); err != nil {
+			return nil, nil, err
+		}
+	}
 	return e.ref, sum, nil
 }
 
@@ -42,4 +53,36 @@ func (m *Monitor) unreported(e *epoch) []*window {
 		}
 	}
 	return append(out, m.win)
+}
+
+// Add counts rows that were observed elsewhere: counts over the layout of the
+// reference, as Counts of another replica returns them, or the difference of two
+// of those. They are part of the open window, of Snapshot.Predictions and of
+// Counts; ids, labels and slices are of rows only. It returns ErrInvalid when there
+// are no rows, the layout is another one, or Options.WindowRows is set, ErrClosed
+// after Shutdown.
+func (m *Monitor) Add(counts *profile.Reference) error {
+	var f errs.Faults
+	m.foldMu.Lock()
+	defer m.foldMu.Unlock()
+	if m.closed.Load() {
+		return fmt.Errorf("monitor: add counts: the monitor is shut down: %w", ErrClosed)
+	}
+	f.Check(m.opts.WindowRows == 0, "WindowRows is set: windows cannot close in the midst of counts")
+	if checkPair(&f, m.win.epoch.ref, counts); f.Err("") != nil {
+		return f.Err("monitor: add counts")
+	}
+	now := time.Now()
+	w := m.win
+	if w.cur.Rows == 0 {
+		w.from = now
+	}
+	bare := *counts
+	bare.Outcomes, bare.Chunks, bare.Slices = nil, nil, nil
+	if err := w.cur.Merge(&bare); err != nil {
+		return fmt.Errorf("monitor: add counts: %w", err)
+	}
+	w.newest = now
+	m.observed.Add(counts.Rows)
+	return nil
 }

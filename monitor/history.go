@@ -21,7 +21,10 @@ type history struct {
 	design  design
 	machine *machine
 	total   *profile.Reference // Of all windows added in this process.
-	before  struct {           // Counters at the end of the last window.
+	// restored is what of the open windows an earlier process has counted, nil
+	// for nothing.
+	restored *profile.Reference
+	before   struct { // Counters at the end of the last window.
 		misfits  SchemaCounts
 		rejected uint64
 	}

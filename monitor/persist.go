@@ -100,6 +100,12 @@ func (m *Monitor) setState(data []byte) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.take(fresh)
+	h.restored = e.bare.Empty()
+	for _, w := range open {
+		if err := h.restored.Merge(w.cur); err != nil {
+			return damaged
+		}
+	}
 	m.labels.take(labels)
 	for i, c := range []interface{ Store(uint64) }{&m.observed, &m.rejected, &m.dropped, &m.overflowed, &m.positive, &m.triggers} {
 		c.Store(counters[i])

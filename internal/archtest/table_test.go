@@ -301,6 +301,7 @@ var table = &archtest.Table{
 		"monitor/ecs":                   {Own: []string{"monitor"}},
 		"monitor/report":                {Own: []string{"monitor"}},
 		"monitor/grafana":               {Own: []string{"monitor/metrics"}},
+		"monitor/fleet":                 {Own: []string{"monitor", "dataset/blob", "dataset/profile"}},
 		"monitor/metrics":               {Own: []string{"monitor", "monitor/drift", "dataset/profile"}},
 		"monitor/otelexport":            {Own: []string{"monitor", "monitor/metrics"}, Link: otel},
 		"monitor/judge": {
