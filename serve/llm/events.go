@@ -2,6 +2,7 @@ package llm
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -148,7 +149,7 @@ func (e *events) fill() error {
 	if n > 0 {
 		return nil // The error comes again.
 	}
-	if err == io.EOF && len(bytes.TrimSpace(e.buf[e.start:e.end])) > 0 { //nolint:errorlint // As the contract of io.Reader has it.
+	if errors.Is(err, io.EOF) && len(bytes.TrimSpace(e.buf[e.start:e.end])) > 0 {
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -71,7 +71,9 @@ func TestAnotherUpstreamAnswersBeforeTheFirstByte(t *testing.T) {
 		"busy":                   answers(429, `{}`),
 		"failing":                answers(500, `{}`),
 		"locked":                 answers(401, `{"error":"Incorrect API key provided: sk-upstream"}`),
-		"moved":                  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", 307) },
+		"moved": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusTemporaryRedirect)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -316,7 +318,7 @@ func TestDrainAndShutdown(t *testing.T) {
 	g, server, _ := gatewayOf(t, nil, llm.Model{Name: "m", Router: llm.RouterFunc(func(*llm.Query, []llm.Candidate) int { return 0 })}, u, other)
 	status := make(chan int)
 	go func() {
-		resp, err := server.Client().Post(server.URL+chat, "application/json", strings.NewReader(`{"model":"m"}`)) //nolint:noctx // The test ends it.
+		resp, err := server.Client().Post(server.URL+chat, "application/json", strings.NewReader(`{"model":"m"}`))
 		if err != nil {
 			status <- 0
 			return

@@ -163,10 +163,10 @@ func (c *call) watch() *watch {
 
 // expect wants something within d, or within the time of the request.
 func (w *watch) expect(d time.Duration) {
-	cause := errSilent
+	cause, last := errSilent, false
 	if !w.until.IsZero() {
 		if left := time.Until(w.until); d <= 0 || left < d {
-			d, cause = max(left, time.Millisecond), errSlow
+			d, cause, last = max(left, time.Millisecond), errSlow, true
 		}
 	}
 	switch {
@@ -174,7 +174,7 @@ func (w *watch) expect(d time.Duration) {
 		if w.timer != nil {
 			w.timer.Stop()
 		}
-	case w.timer == nil || cause == errSlow:
+	case w.timer == nil || last:
 		if w.timer != nil {
 			w.timer.Stop()
 		}

@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"slices"
 	"sync"
 )
 
@@ -164,8 +165,7 @@ func (b *blocks) match(list []uint64) int {
 // add makes the blocks the latest. The first is used last, so that it goes last: a
 // block is worth nothing without those before it.
 func (b *blocks) add(list []uint64) {
-	for i := len(list) - 1; i >= 0; i-- {
-		h := list[i]
+	for _, h := range slices.Backward(list) {
 		at, ok := b.at[h]
 		switch {
 		case ok:

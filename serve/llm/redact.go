@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"regexp"
+	"slices"
 )
 
 // streamText is the text of the first choice of a stream.
@@ -110,8 +111,8 @@ func bare(text []byte, m []int) bool {
 // luhn checks the last digit of a card's number.
 func luhn(text []byte) bool {
 	sum, double := 0, false
-	for i := len(text) - 1; i >= 0; i-- {
-		d := int(text[i]) - '0'
+	for _, c := range slices.Backward(text) {
+		d := int(c) - '0'
 		if d < 0 || d > 9 {
 			continue
 		}

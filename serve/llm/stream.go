@@ -148,6 +148,10 @@ func (c *call) event(s *streaming, e event) error {
 		c.out = append(c.out, e.raw...)
 		return nil
 	}
+	if c.x.ResponseID != "" && c.x.Operation != Responses && justOutput(e.data) {
+		c.x.Events++
+		return c.filter(e.data, e.raw, e)
+	}
 	f, err := scanAnswer(e.data)
 	if err != nil {
 		return errNotEvents
@@ -177,6 +181,23 @@ func (c *call) event(s *streaming, e event) error {
 		c.withoutUsage(&data, &raw, &f)
 	}
 	return c.filter(data, raw, e)
+}
+
+// What events have that are not just a piece of the answer. Inside of a string the
+// quotes would have backslashes.
+var (
+	noFinish  = []byte(`"finish_reason":null`)
+	aFinish   = []byte(`"finish_reason":"`)
+	someUsage = []byte(`"usage"`)
+	anError   = []byte(`"error"`)
+)
+
+// justOutput reports whether an event, not the first, is a piece of the answer and
+// nothing else, in the form that servers usually write. Of a hundred events all but
+// three are, and need not be walked through.
+func justOutput(data []byte) bool {
+	return len(data) > 2 && data[0] == '{' && data[len(data)-1] == '}' && bytes.Contains(data, noFinish) &&
+		!bytes.Contains(data, someUsage) && !bytes.Contains(data, aFinish) && !bytes.Contains(data, anError)
 }
 
 // withoutUsage takes the usage out of an event that has more than it.

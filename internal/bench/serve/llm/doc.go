@@ -1,0 +1,2 @@
+// Package llm measures the gateway serve/llm against net/http's ReverseProxy.
+package llm
