@@ -42,7 +42,6 @@ type bench struct {
 	counts  []int            // Numbers of cores.
 	sizes   map[string]int64 // Bytes in Arrow of each table.
 	script  string
-	server  *account
 }
 
 func (b *bench) run(ctx context.Context) error {

@@ -96,9 +96,9 @@ func run(ctx context.Context, c config) (err error) {
 	began := time.Now()
 	defer func() {
 		_ = table.print(os.Stdout)
-		fmt.Println()
+		fmt.Fprintln(os.Stdout)
 		_ = table.aims(os.Stdout)
-		fmt.Printf("\n%d rows of features, %d repetitions, %.0f s in all\n", c.rows, c.repeats, time.Since(began).Seconds())
+		fmt.Fprintf(os.Stdout, "\n%d rows of features, %d repetitions, %.0f s in all\n", c.rows, c.repeats, time.Since(began).Seconds())
 	}()
 	b := &bench{config: c, dir: dir, table: table, sizes: map[string]int64{}}
 	for text := range strings.SplitSeq(c.cores, ",") {
