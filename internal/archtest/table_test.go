@@ -333,6 +333,10 @@ var table = &archtest.Table{
 			Own:  []string{"public"},
 			Link: slices.Concat(databases, prometheus),
 		},
+		"examples/drift-retrain": {
+			Own:  []string{"public"},
+			Link: slices.Concat(arrow, databases, prometheus),
+		},
 		"examples/feed": {
 			Own:  []string{"public"},
 			Link: arrow,
