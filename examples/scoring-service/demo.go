@@ -53,7 +53,7 @@ func patients() ([]patient, error) {
 
 // demo serves and sends requests of users over HTTP until the challenger was
 // decided on.
-func demo(ctx context.Context, s *service, listener net.Listener, url string, out io.Writer) error {
+func demo(ctx context.Context, s *service, listener net.Listener, url string, out io.Writer) (err error) {
 	rows, err := patients()
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func demo(ctx context.Context, s *service, listener net.Listener, url string, ou
 	// Whatever ends the demo ends the service, and waits for it.
 	defer func() {
 		cancel()
-		<-ended
+		err = errors.Join(err, <-ended)
 	}()
 	fmt.Fprintf(out, "Scoring at %s\n", url)
 	client, err := oip.NewClient(url, nil)

@@ -3,6 +3,7 @@ package otelexport
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -141,7 +142,7 @@ func newRecord(list ...attribute.KeyValue) *record {
 
 func (t *meter) bind(base ...attribute.KeyValue) *bound {
 	with := func(kv attribute.KeyValue) []attribute.KeyValue {
-		return append(base[:len(base):len(base)], kv)
+		return append(slices.Clip(base), kv)
 	}
 	return &bound{
 		t: t, base: base, plain: *newRecord(base...),
@@ -181,7 +182,7 @@ func (b *bound) code(status int) *record {
 	if r := b.codes[status].Load(); r != nil {
 		return r
 	}
-	list := append(b.base[:len(b.base):len(b.base)], semconv.HTTPResponseStatusCode(status))
+	list := append(slices.Clip(b.base), semconv.HTTPResponseStatusCode(status))
 	if status >= 400 {
 		list = append(list, errorType(status))
 	}
