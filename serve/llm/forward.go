@@ -194,7 +194,10 @@ func (w *watch) stop() {
 // attempt asks one upstream. It reports whether the request has its answer.
 func (c *call) attempt(m *model, t *target) (done bool) {
 	u := t.up
-	c.x.Upstream, c.x.UpstreamModel, c.x.Served = u.Name, t.name, m.Name
+	x := &c.x
+	x.Upstream, x.UpstreamModel, x.Served = u.Name, t.name, m.Name
+	// A hook may have kept back all that an upstream sent before it failed.
+	x.ResponseID, x.ResponseModel, x.Finish, x.Usage, x.Events = "", "", "", Usage{}, 0
 	u.requests.Add(1)
 	load := int64(c.expected + c.reserved)
 	u.tokens.Add(load)
