@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/millwright-ml/millwright/internal/errs"
 	"github.com/millwright-ml/millwright/serve"
@@ -42,9 +45,8 @@ func toStatus(err error) error {
 	if s, ok := status.FromError(err); ok {
 		return s.Err()
 	}
-	// As over HTTP, where it is a 429 and not a 503.
-	if e, ok := errors.AsType[*serve.OverloadError](err); ok && e.Share {
-		return status.Error(codes.ResourceExhausted, err.Error())
+	if e, ok := errors.AsType[*serve.OverloadError](err); ok {
+		return overload(e, err.Error())
 	}
 	code := codes.Internal
 	for _, k := range []struct {
@@ -70,6 +72,36 @@ func toStatus(err error) error {
 		}
 	}
 	return status.Error(code, err.Error())
+}
+
+// overload is the status of a request that was turned away, with what is the header
+// Retry-After over HTTP. The code is another where that has 429 and not 503.
+func overload(e *serve.OverloadError, text string) error {
+	s := status.New(codes.Unavailable, text)
+	if e.Share {
+		s = status.New(codes.ResourceExhausted, text)
+	}
+	if e.RetryAfter > 0 {
+		if with, err := s.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(e.RetryAfter)}); err == nil {
+			s = with
+		}
+	}
+	return s.Err()
+}
+
+// RetryAfter is how long a server that turned a request away asks to wait before the
+// next try: the RetryInfo in the error's gRPC status. It is 0 where there is none.
+func RetryAfter(err error) time.Duration {
+	s, ok := status.FromError(err)
+	if !ok {
+		return 0
+	}
+	for _, detail := range s.Details() {
+		if info, ok := detail.(*errdetails.RetryInfo); ok && info.GetRetryDelay().IsValid() {
+			return max(info.GetRetryDelay().AsDuration(), 0)
+		}
+	}
+	return 0
 }
 
 // fromStatus gives what a call returned its kind.

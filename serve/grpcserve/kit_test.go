@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
@@ -51,7 +52,7 @@ func (e echo) Signature() serve.Signature {
 func (e echo) Infer(_ context.Context, req *oip.InferRequest, resp *oip.InferResponse) error {
 	if v, _ := req.Parameters["fail"].(string); v != "" {
 		return fmt.Errorf("the model says %s: %w", v, map[string]error{
-			"invalid": serve.ErrInvalid, "unavailable": serve.ErrUnavailable, "crowded": &serve.OverloadError{Share: true}, "unsupported": serve.ErrUnsupported,
+			"invalid": serve.ErrInvalid, "unavailable": serve.ErrUnavailable, "crowded": &serve.OverloadError{Share: true, RetryAfter: 90 * time.Second}, "busy": &serve.OverloadError{RetryAfter: 1500 * time.Millisecond}, "unsupported": serve.ErrUnsupported,
 			"exists": serve.ErrExists, "conflict": serve.ErrConflict,
 		}[v])
 	}

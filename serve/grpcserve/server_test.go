@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
@@ -144,19 +145,22 @@ func TestStatuses(t *testing.T) {
 		model, fail string
 		code        codes.Code
 		kind        error
+		wait        time.Duration
 	}{
-		{"echo", "invalid", codes.InvalidArgument, grpcserve.ErrInvalid},
-		{"echo", "unavailable", codes.Unavailable, grpcserve.ErrUnavailable},
-		{"echo", "crowded", codes.ResourceExhausted, grpcserve.ErrUnavailable},
-		{"echo", "unsupported", codes.Unimplemented, grpcserve.ErrUnsupported},
-		{"echo", "exists", codes.AlreadyExists, grpcserve.ErrExists},
-		{"echo", "conflict", codes.Aborted, grpcserve.ErrConflict},
-		{"none", "", codes.NotFound, grpcserve.ErrNotFound},
-		{"count", "", codes.InvalidArgument, grpcserve.ErrInvalid},
+		{"echo", "invalid", codes.InvalidArgument, grpcserve.ErrInvalid, 0},
+		{"echo", "unavailable", codes.Unavailable, grpcserve.ErrUnavailable, 0},
+		{"echo", "crowded", codes.ResourceExhausted, grpcserve.ErrUnavailable, 90 * time.Second},
+		{"echo", "busy", codes.Unavailable, grpcserve.ErrUnavailable, 1500 * time.Millisecond},
+		{"echo", "unsupported", codes.Unimplemented, grpcserve.ErrUnsupported, 0},
+		{"echo", "exists", codes.AlreadyExists, grpcserve.ErrExists, 0},
+		{"echo", "conflict", codes.Aborted, grpcserve.ErrConflict, 0},
+		{"none", "", codes.NotFound, grpcserve.ErrNotFound, 0},
+		{"count", "", codes.InvalidArgument, grpcserve.ErrInvalid, 0},
 	} {
 		_, err := c.Infer(t.Context(), tc.model, "", &oip.InferRequest{Inputs: all(), Parameters: map[string]any{"fail": tc.fail}})
 		require.ErrorIs(t, err, tc.kind)
 		require.Equal(t, tc.code, status.Code(errors.Unwrap(unwrapFirst(err))), "%v", err)
+		require.Equal(t, tc.wait, grpcserve.RetryAfter(err))
 	}
 	// The message is the sender's fault.
 	for _, text := range [][]byte{{0xff}, {0x0a, 0x05, 'x'}, {0x0a, 0x01, 0xff}, {0x08, 0x01}} {
