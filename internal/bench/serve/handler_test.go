@@ -1,11 +1,11 @@
-// Package serve_test measures package serve: the handler over what net/http costs by
+// Package main_test measures package serve: the handler over what net/http costs by
 // itself, the batcher, the routing.
 //
 //	go test -run xxx -bench 'Handler|Batcher|Route' -count 6 ./serve
 //
 // The machine is shared by whatever else runs: compare rows of one run, by their
 // smallest figures.
-package serve_test
+package main_test
 
 import (
 	"context"

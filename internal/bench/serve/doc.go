@@ -1,2 +1,0 @@
-// Package serve holds the benchmarks of package serve: see its tests.
-package serve
