@@ -67,7 +67,7 @@ func TestGPUsAreAllotted(t *testing.T) {
 	require.Eventually(t, func() bool { // until its supervisor has looked
 		why, err := second.Why(t.Context())
 		return err == nil && strings.Contains(why.Text, "2 of 2 that fit are taken") && strings.Contains(why.Text, first.ID())
-	}, 10*time.Second, 10*time.Millisecond)
+	}, 5*time.Minute, 10*time.Millisecond)
 	p, err := l.Plan(t.Context(), gpuJob(1), nil)
 	require.NoError(t, err)
 	require.Equal(t, []train.Headroom{{Quota: "this machine", Resource: "gpu", Limit: 3, Used: 3, Need: 1}}, p.Headroom)

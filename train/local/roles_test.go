@@ -206,16 +206,18 @@ func pidOf(t *testing.T, text string) int {
 // requireGone waits for the process to have ended; who reaps it is not our concern.
 func requireGone(t *testing.T, pid int) {
 	t.Helper()
-	require.Eventually(t, func() bool {
-		if syscall.Kill(pid, 0) != nil {
-			return true
-		}
-		if runtime.GOOS != "linux" {
-			return false
-		}
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		return err != nil || strings.Contains(string(stat), ") Z ")
-	}, 10*time.Second, 5*time.Millisecond, "process %d is still there", pid)
+	require.Eventually(t, func() bool { return isGone(pid) }, 5*time.Minute, 5*time.Millisecond, "process %d is still there", pid)
+}
+
+func isGone(pid int) bool {
+	if syscall.Kill(pid, 0) != nil {
+		return true
+	}
+	if runtime.GOOS != "linux" {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || strings.Contains(string(stat), ") Z ")
 }
 
 func newStore(t *testing.T) *dirblob.Store {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"runtime/pprof"
 	"slices"
 	"sync"
 	"time"
@@ -53,12 +55,26 @@ func (b *bench) memory(ctx context.Context) error {
 		return err
 	}
 	all, allStacks := held()
+	if b.heap != "" {
+		if err := writeHeap(b.heap); err != nil {
+			cancel()
+			return err
+		}
+	}
 	cancel()
 	wg.Wait()
 	b.table.add("heap of a job in the picture", "B", (one-empty)/float64(len(b.jobs)))
 	b.table.add("heap of a job that is waited for", "B", (all-empty)/float64(len(b.jobs)))
 	b.table.add("stack of the caller that waits", "B", (allStacks-oneStacks)/float64(len(b.jobs)))
 	return nil
+}
+
+func writeHeap(path string) error {
+	out, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.WriteHeapProfile(out), out.Close())
 }
 
 // settled waits until the memory does not grow any more.
@@ -131,7 +147,7 @@ func (b *bench) endings(ctx context.Context) error {
 	polled := make([]time.Time, b.sampled())
 	var waits, polls, rest sync.WaitGroup
 	errs := make([]error, len(b.jobs))
-	sample, err := b.running(ctx, client)
+	sample, pods, err := b.running(ctx, client)
 	if err != nil {
 		return err
 	}
@@ -173,7 +189,7 @@ func (b *bench) endings(ctx context.Context) error {
 		return err
 	}
 	for _, i := range sample {
-		if err := b.until(ctx, func() (bool, error) { return b.finish(ctx, client, b.jobs[i].ID()) }); err != nil {
+		if err := b.cluster.Finish(ctx, ours, pods[b.jobs[i].ID()], kuberig.End{}); err != nil {
 			return err
 		}
 	}
@@ -204,41 +220,34 @@ func (b *bench) endings(ctx context.Context) error {
 
 func (b *bench) sampled() int { return min(b.sample, len(b.jobs)) }
 
-// running are the places of some jobs whose pods run.
-func (b *bench) running(ctx context.Context, client kubernetes.Interface) ([]int, error) {
-	list, err := client.CoreV1().Pods(ours).List(ctx, metav1.ListOptions{FieldSelector: "status.phase=Running"})
-	if err != nil {
-		return nil, err
-	}
-	names := map[string]bool{}
-	for i := range list.Items {
-		names[list.Items[i].Labels["batch.kubernetes.io/job-name"]] = true
+// running are the places of some jobs whose pods run, and the names of the pods. To
+// ask for each pod when it is to end would keep the server busy with lists, and
+// time that.
+func (b *bench) running(ctx context.Context, client kubernetes.Interface) ([]int, map[string]string, error) {
+	names := map[string]string{}
+	opts := metav1.ListOptions{Limit: 1000, FieldSelector: "status.phase=Running"}
+	for {
+		list, err := client.CoreV1().Pods(ours).List(ctx, opts)
+		if err != nil {
+			return nil, nil, err
+		}
+		for i := range list.Items {
+			names[list.Items[i].Labels["batch.kubernetes.io/job-name"]] = list.Items[i].Name
+		}
+		if opts.Continue = list.Continue; opts.Continue == "" {
+			break
+		}
 	}
 	var out []int
 	for i, j := range b.jobs {
-		if names[j.ID()] && len(out) < b.sampled() {
+		if names[j.ID()] != "" && len(out) < b.sampled() {
 			out = append(out, i)
 		}
 	}
 	if len(out) == 0 {
-		return nil, errors.New("no job runs")
+		return nil, nil, errors.New("no job runs")
 	}
-	return out, nil
-}
-
-// finish ends the pod of a job; false when it has none that runs, as after the
-// loss of its node on a busy machine.
-func (b *bench) finish(ctx context.Context, client kubernetes.Interface, id string) (bool, error) {
-	pods, err := client.CoreV1().Pods(ours).List(ctx, metav1.ListOptions{LabelSelector: "batch.kubernetes.io/job-name=" + id})
-	if err != nil {
-		return false, err
-	}
-	for i := range pods.Items {
-		if pods.Items[i].Status.Phase == corev1.PodRunning {
-			return true, b.cluster.Finish(ctx, ours, pods.Items[i].Name, kuberig.End{})
-		}
-	}
-	return false, nil
+	return out, names, nil
 }
 
 func complete(job *batchv1.Job) bool {

@@ -11,6 +11,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -31,6 +32,8 @@ type config struct {
 	sample  int
 	poll    time.Duration
 	profile string
+	heap    string
+	limit   time.Duration
 }
 
 func main() {
@@ -42,10 +45,22 @@ func main() {
 	flag.IntVar(&c.sample, "sample", 200, "jobs whose end, and whose answer to Why, is timed")
 	flag.DurationVar(&c.poll, "poll", 2*time.Second, "how often the polling client asks")
 	flag.StringVar(&c.profile, "cpuprofile", "", "file for a profile of this program while jobs are submitted")
+	flag.StringVar(&c.heap, "memprofile", "", "file for a profile of this program's memory while all jobs are waited for")
+	flag.DurationVar(&c.limit, "limit", 0, "the longest time for all of it, after which what was measured is printed; 0 is no limit")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, c); err != nil {
+	if c.limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.limit)
+		defer cancel()
+	}
+	err := run(ctx, c)
+	if errors.Is(err, context.DeadlineExceeded) {
+		fmt.Printf("cut off after %s\n", c.limit)
+		return
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}

@@ -137,7 +137,7 @@ func (b *bench) submit(ctx context.Context) error {
 	rate := float64(n) / launched.Seconds()
 	b.table.against("jobs submitted", "1/s", rate, "API server's own creates", float64(copies)/created.Seconds())
 	b.table.add("requests a submission", "", float64(b.requests.Load()-before)/float64(n))
-	if err := client.BatchV1().Jobs(bare).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+	if err := client.BatchV1().Jobs(bare).DeleteCollection(ctx, metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)}, metav1.ListOptions{}); err != nil {
 		return err
 	}
 	for _, component := range []string{kuberig.Controllers, kuberig.Scheduler} {
