@@ -302,20 +302,23 @@ func TestFolderTakenAway(t *testing.T) {
 	s.Procs, s.Env = 2, map[string]string{"GATE": gate}
 	job, err := open(t, dir).Submit(t.Context(), s, nil)
 	require.NoError(t, err)
-	claim := filepath.Join(dir, job.ID(), "0.claim")
-	data, err := os.ReadFile(claim)
+	for _, name := range []string{"0.0.pid", "0.1.pid"} {
+		require.Eventually(t, func() bool {
+			info, err := os.Stat(filepath.Join(dir, job.ID(), name))
+			return err == nil && info.Size() > 0
+		}, 5*time.Minute, 5*time.Millisecond)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, job.ID(), "0.claim"))
 	require.NoError(t, err)
-	pid, _, _ := strings.Cut(string(data), " ")
-	require.Eventually(t, func() bool {
-		_, err := os.Stat(filepath.Join(dir, job.ID(), "0.1.pid"))
-		return err == nil
-	}, 5*time.Minute, 5*time.Millisecond)
-	require.NoError(t, os.RemoveAll(filepath.Join(dir, job.ID())))
+	text, _, _ := strings.Cut(string(data), " ")
+	pid := pidOf(t, text)
+	// What is written meanwhile keeps a folder from going.
+	require.Eventually(t, func() bool { return os.RemoveAll(filepath.Join(dir, job.ID())) == nil }, 5*time.Minute, 5*time.Millisecond)
 	// Each of the two opens the gate for itself, at some time.
 	require.Eventually(t, func() bool {
 		if f, err := os.OpenFile(gate, os.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil {
 			require.NoError(t, f.Close())
 		}
-		return isGone(pidOf(t, pid))
+		return isGone(pid)
 	}, 5*time.Minute, 5*time.Millisecond)
 }
