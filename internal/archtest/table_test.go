@@ -337,6 +337,10 @@ var table = &archtest.Table{
 			Own:  []string{"public"},
 			Link: slices.Concat(arrow, databases, prometheus),
 		},
+		"examples/llm-gateway": {
+			Own:  []string{"public"},
+			Link: prometheus,
+		},
 		"examples/feed": {
 			Own:  []string{"public"},
 			Link: arrow,
