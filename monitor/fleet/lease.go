@@ -154,7 +154,9 @@ func (l *Lease) hold(ctx context.Context, tag string, lead func(context.Context)
 				tag, renewed = next, start
 			case errors.Is(err, blob.ErrConflict) || time.Since(renewed) > l.opts.Duration*2/3:
 				lose(ErrLost)
-				<-ended
+				if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+					l.opts.OnError(fmt.Errorf("fleet: lease %q: lead: %w", l.key, err))
+				}
 				return false, nil
 			}
 		}
