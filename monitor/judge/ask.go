@@ -19,8 +19,8 @@ type Client interface {
 	CreateChatCompletion(ctx context.Context, request openai.ChatCompletionRequest) (openai.ChatCompletionResponse, error)
 }
 
-// JudgeOptions say how a judge is asked. Nil means all defaults.
-type JudgeOptions struct {
+// Options say how a judge is asked. Nil means all defaults.
+type Options struct {
 	// Repeats is how many times each sample is rated; the score is the mean.
 	// A report then has how far the judge agrees with itself. For a
 	// comparison each time is two calls, with the answers in either order.
@@ -61,8 +61,8 @@ const (
 	maxBackoff       = time.Minute
 )
 
-func (o *JudgeOptions) withDefaults() (JudgeOptions, error) {
-	var r JudgeOptions
+func (o *Options) withDefaults() (Options, error) {
+	var r Options
 	if o != nil {
 		r = *o
 	}
@@ -98,7 +98,7 @@ func or[T comparable](v, otherwise T) T {
 type asker struct {
 	client Client
 	model  string
-	opts   JudgeOptions
+	opts   Options
 }
 
 // question is one call.
@@ -206,8 +206,7 @@ func (a *asker) request(q *question) openai.ChatCompletionRequest {
 			{Role: openai.ChatMessageRoleSystem, Content: q.system},
 			{Role: openai.ChatMessageRoleUser, Content: q.user},
 		},
-		// The older name is the one that all servers know.
-		MaxTokens:   a.opts.MaxTokens,
+		MaxTokens:   a.opts.MaxTokens, //nolint:staticcheck // The older name is the one that all servers know.
 		Temperature: a.opts.Temperature,
 	}
 	if !a.opts.PlainText {
@@ -221,12 +220,10 @@ func (a *asker) request(q *question) openai.ChatCompletionRequest {
 
 // statusOf is the status that a server answered with, 0 if it did not answer.
 func statusOf(err error) int {
-	var api *openai.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[*openai.APIError](err); ok {
 		return api.HTTPStatusCode
 	}
-	var request *openai.RequestError
-	if errors.As(err, &request) && request.HTTPStatusCode >= http.StatusBadRequest {
+	if request, ok := errors.AsType[*openai.RequestError](err); ok && request.HTTPStatusCode >= http.StatusBadRequest {
 		return request.HTTPStatusCode
 	}
 	return 0

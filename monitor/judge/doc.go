@@ -7,7 +7,7 @@
 //		Name:      "faithful",
 //		Criterion: "Does the answer say nothing that the context does not support?",
 //		Levels:    []string{"it contradicts the context", "it adds to the context", "all of it is supported"},
-//	}, &judge.JudgeOptions{Repeats: 2, Budget: budget})
+//	}, &judge.Options{Repeats: 2, Budget: budget})
 //	report, err := judge.Evaluate(ctx, samples, []judge.Scorer{judge.RougeL(), faithful}, nil)
 //	err = report.Log(ctx, run, run.Files()) // metrics, and a table in MLflow's UI
 //
@@ -24,7 +24,7 @@
 // The client is one of github.com/sashabaranov/go-openai, so that any server with
 // OpenAI's API will do. The verdict is asked for as structured output (a JSON
 // schema), read within bounds, and checked against the rubric; garbage, refusals,
-// 429 and 5xx are tried again. [JudgeOptions.Repeats] asks several times: a
+// 429 and 5xx are tried again. [Options.Repeats] asks several times: a
 // [Summary] then has the [Agreement] of the judge with itself, and [Agree] takes a
 // human's ratings just as well. Nobody should trust a judge whose kappa is low.
 //

@@ -63,7 +63,7 @@ func TestBudgetIsNeverOverspent(t *testing.T) {
 				r.given = 64
 				return r
 			})
-			j := newJudge(t, client, judge.JudgeOptions{Budget: budget, MaxTokens: 64})
+			j := newJudge(t, client, judge.Options{Budget: budget, MaxTokens: 64})
 			report, err := judge.Evaluate(t.Context(), samples(400), []judge.Scorer{j}, &judge.EvaluateOptions{Concurrency: 16})
 			require.NoError(t, err)
 			spent := budget.Spent()
@@ -100,7 +100,7 @@ func TestBudgetCountsTheUnknown(t *testing.T) {
 	budget, err := judge.NewBudget(judge.Limits{Tokens: 3000})
 	require.NoError(t, err)
 	client, asked := server(t, func(int, *request) reply { return reply{hang: true} })
-	j := newJudge(t, client, judge.JudgeOptions{Budget: budget, MaxTokens: 1000, Timeout: second(true), Attempts: 9})
+	j := newJudge(t, client, judge.Options{Budget: budget, MaxTokens: 1000, Timeout: second(true), Attempts: 9})
 	_, err = j.Score(t.Context(), &judge.Sample{Output: "x"})
 	require.ErrorIs(t, err, judge.ErrBudget)
 	require.Less(t, len(asked()), 3)
@@ -228,7 +228,7 @@ func TestSelfAgreement(t *testing.T) {
 		}
 		return rated("2")
 	})
-	report, err := judge.Evaluate(t.Context(), samples(50), []judge.Scorer{newJudge(t, client, judge.JudgeOptions{Repeats: 2})}, &judge.EvaluateOptions{Concurrency: 1})
+	report, err := judge.Evaluate(t.Context(), samples(50), []judge.Scorer{newJudge(t, client, judge.Options{Repeats: 2})}, &judge.EvaluateOptions{Concurrency: 1})
 	require.NoError(t, err)
 	a := report.Scorers[0].Agreement
 	require.NotNil(t, a)
@@ -284,7 +284,8 @@ func TestOnline(t *testing.T) {
 	w, err := judge.NewOnline([]judge.Scorer{gated, judge.Length()}, &judge.OnlineOptions{Share: 0.5, Queue: 10, Workers: 3, Observer: seen})
 	require.NoError(t, err)
 	taken := 0
-	for s := range samples(100) {
+	for s, err := range samples(100) {
+		require.NoError(t, err)
 		if w.Offer(s) {
 			taken++
 		}
@@ -307,7 +308,8 @@ func TestOnline(t *testing.T) {
 	// The end of the context leaves nothing uncounted.
 	w, err = judge.NewOnline([]judge.Scorer{judge.Length()}, nil)
 	require.NoError(t, err)
-	for s := range samples(50) {
+	for s, err := range samples(50) {
+		require.NoError(t, err)
 		w.Offer(s)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -94,7 +94,7 @@ func ExampleJudge() {
 		Name:      "explains",
 		Criterion: "Does the answer give a reason?",
 		Levels:    []string{"no", "yes"},
-	}, &judge.JudgeOptions{Repeats: 2, Budget: budget})
+	}, &judge.Options{Repeats: 2, Budget: budget})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func FuzzVerdict(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, answer string) {
-		o := &judge.JudgeOptions{Attempts: -1}
+		o := &judge.Options{Attempts: -1}
 		j, err := judge.New(says(answer), "m", helpful, o)
 		require.NoError(t, err)
 		score, err := j.Score(t.Context(), &judge.Sample{Output: "x"})

@@ -29,7 +29,7 @@ const (
 )
 
 // NewPairwise makes a judge of two answers. The criterion says what better means.
-func NewPairwise(client Client, model, name, criterion string, opts *JudgeOptions) (*Pairwise, error) {
+func NewPairwise(client Client, model, name, criterion string, opts *Options) (*Pairwise, error) {
 	o, err := opts.withDefaults()
 	if err == nil {
 		err = (&Rubric{Name: name, Criterion: criterion, Levels: []string{"", ""}}).validate()

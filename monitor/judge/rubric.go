@@ -49,7 +49,7 @@ type Judge struct {
 
 // New makes a judge. The client is an [openai.Client], whose HTTP client should be
 // one that Bound has made.
-func New(client Client, model string, rubric Rubric, opts *JudgeOptions) (*Judge, error) {
+func New(client Client, model string, rubric Rubric, opts *Options) (*Judge, error) {
 	o, err := opts.withDefaults()
 	if err == nil {
 		err = rubric.validate()

@@ -31,7 +31,7 @@ func TestLog(t *testing.T) {
 	model, _ := server(t, func(n int, _ *request) reply { return rated([]string{"1", "3"}[n%2]) })
 	budget, err := judge.NewBudget(judge.Limits{Calls: 20, InputPrice: 1, OutputPrice: 10})
 	require.NoError(t, err)
-	j := newJudge(t, model, judge.JudgeOptions{Repeats: 2, Budget: budget})
+	j := newJudge(t, model, judge.Options{Repeats: 2, Budget: budget})
 	report, err := judge.Evaluate(ctx, samples(12), []judge.Scorer{judge.Exact(), j}, &judge.EvaluateOptions{Concurrency: 1})
 	require.NoError(t, err)
 	for range 2 { // Again does no harm.

@@ -149,47 +149,6 @@ func soft(out, in []float64, n, step int, log bool) {
 	}
 }
 
-// matmul multiplies two tables; the first may be a stack of them.
-func matmul(in []*value) (*value, error) {
-	a, b := in[0], in[1]
-	if len(a.shape) < 1 || len(b.shape) != 2 && len(b.shape) != 1 {
-		return nil, fmt.Errorf("the shapes %v and %v: %w", a.shape, b.shape, errs.ErrUnsupported)
-	}
-	k := a.shape[len(a.shape)-1]
-	n := 1
-	if len(b.shape) == 2 {
-		n = b.shape[1]
-	}
-	if b.shape[0] != k {
-		return nil, fmt.Errorf("the shapes %v and %v do not go together: %w", a.shape, b.shape, errs.ErrInvalid)
-	}
-	shape := append([]int{}, a.shape[:len(a.shape)-1]...)
-	if len(b.shape) == 2 {
-		shape = append(shape, n)
-	}
-	out, err := numbers(a.elem, shape...)
-	if err != nil {
-		return nil, err
-	}
-	if n > 0 {
-		multiply(out.num, a.num, b.num, k, n)
-	}
-	return out.round(), nil
-}
-
-// multiply adds the product of a table of k columns and one of n columns to out.
-func multiply(out, a, b []float64, k, n int) {
-	for r := 0; r*n < len(out); r++ {
-		row := out[r*n : (r+1)*n]
-		for i := range k {
-			x := a[r*k+i]
-			for j, y := range b[i*n : (i+1)*n] {
-				row[j] += x * y
-			}
-		}
-	}
-}
-
 // transpose turns a table over.
 func transpose(v *value) *value {
 	r, c := v.shape[0], v.shape[1]

@@ -17,8 +17,7 @@
 // the place of a list of maps).
 //
 // A graph with another operator is refused at load, with the operator's name.
-// MatMul multiplies by a table or a row, not by a stack of tables. Elements are
-// float32, float64, int64, int32, bool or string.
+// Elements are float32, float64, int64, int32, bool or string.
 //
 // # Accuracy
 //
