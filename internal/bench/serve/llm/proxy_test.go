@@ -11,6 +11,7 @@ package llm_test
 import (
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -64,6 +65,7 @@ func BenchmarkProxy(b *testing.B) {
 	plain := &httputil.ReverseProxy{
 		Rewrite:   func(p *httputil.ProxyRequest) { p.SetURL(at) },
 		Transport: &http.Transport{MaxIdleConnsPerHost: 1024, DisableCompression: true},
+		ErrorLog:  log.New(io.Discard, "", 0),
 	}
 	gateway, err := llm.New([]llm.Upstream{{Name: "a", URL: there.URL + "/v1"}}, []llm.Model{{Name: "m", Targets: []llm.Target{{Upstream: "a"}}}}, nil)
 	if err != nil {
@@ -79,13 +81,16 @@ func BenchmarkProxy(b *testing.B) {
 					base = front.URL
 				}
 				client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 10, DisableCompression: true}}
+				failed := 0
 				ask := func() {
 					resp, err := client.Post(base+"/v1/chat/completions", "application/json", strings.NewReader(fmt.Sprintf(body, extra)))
 					if err != nil {
 						b.Fatal(err)
 					}
+					// A stream through ReverseProxy breaks off now and then on a
+					// busy machine; that is a figure, too.
 					if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
-						b.Fatal(err, resp.Status)
+						failed++
 					}
 					_ = resp.Body.Close()
 				}
@@ -95,6 +100,7 @@ func BenchmarkProxy(b *testing.B) {
 					ask()
 				}
 				b.ReportMetric((cpu()-began)/float64(b.N), "cpu-µs/op")
+				b.ReportMetric(float64(failed)/float64(b.N), "failed/op")
 			})
 		}
 	}
