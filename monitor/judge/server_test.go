@@ -1,12 +1,14 @@
 package judge_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sashabaranov/go-openai"
 	"github.com/stretchr/testify/require"
@@ -36,6 +38,7 @@ type reply struct {
 	raw           string // in the place of a completion
 	prompt, given int    // tokens
 	hang          bool   // until the client goes away
+	vanish        bool   // hang up without an answer
 }
 
 // server speaks as much of OpenAI's API as a judge hears, and answers by a script:
@@ -59,6 +62,8 @@ func server(t testing.TB, answer func(n int, r *request) reply) (client *openai.
 		case a.hang:
 			<-r.Context().Done()
 			return
+		case a.vanish:
+			panic(http.ErrAbortHandler)
 		case a.status != 0:
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(a.status)
@@ -135,23 +140,23 @@ func TestJudgeTriesAgain(t *testing.T) {
 	t.Parallel()
 	long := `{"reason": "` + strings.Repeat("x", 100_000) + `", "rating": 2}`
 	for name, fault := range map[string]reply{
-		"too many requests": {status: http.StatusTooManyRequests},
-		"a broken server":   {status: http.StatusBadGateway},
-		"no JSON":           {raw: "<html>"},
-		"no choice":         {raw: `{"choices": []}`},
-		"an endless body":   {raw: `{"choices": [{"message": {"content": "` + strings.Repeat("x", 2<<20) + `"}}]}`},
-		"words":             {content: "I would say two."},
-		"a refusal":         {refusal: "No."},
-		"nothing":           {content: ""},
-		"an endless answer": {content: long},
-		"a rating outside":  rated("4"),
-		"a broken rating":   rated("1.5"),
-		"a text":            rated(`"high"`),
-		"no rating":         {content: `{"reason": "x"}`},
-		"two objects":       {content: `{"rating": 1} or {"rating": 3}`},
-		"an endless number": rated("1e999999999"),
-		"a deep answer":     {content: strings.Repeat(`{"a":`, 10_000)},
-		"a call that hangs": {hang: true},
+		"too many requests":      {status: http.StatusTooManyRequests},
+		"a broken server":        {status: http.StatusBadGateway},
+		"no JSON":                {raw: "<html>"},
+		"no choice":              {raw: `{"choices": []}`},
+		"an endless body":        {raw: `{"choices": [{"message": {"content": "` + strings.Repeat("x", 2<<20) + `"}}]}`},
+		"words":                  {content: "I would say two."},
+		"a refusal":              {refusal: "No."},
+		"nothing":                {content: ""},
+		"an endless answer":      {content: long},
+		"a rating outside":       rated("4"),
+		"a broken rating":        rated("1.5"),
+		"a text":                 rated(`"high"`),
+		"no rating":              {content: `{"reason": "x"}`},
+		"two objects":            {content: `{"rating": 1} or {"rating": 3}`},
+		"an endless number":      rated("1e999999999"),
+		"a deep answer":          {content: strings.Repeat(`{"a":`, 10_000)},
+		"a server that vanishes": {vanish: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -161,7 +166,7 @@ func TestJudgeTriesAgain(t *testing.T) {
 				}
 				return reply{content: "Sure:\n```json\n{\"rating\": 2.0}\n```", prompt: 5, given: 5}
 			})
-			j := newJudge(t, client, judge.Options{Timeout: second(fault.hang)})
+			j := newJudge(t, client, judge.Options{})
 			score, err := j.Score(t.Context(), &judge.Sample{Output: "x"})
 			require.NoError(t, err)
 			require.InDelta(t, 2, score.Value, 0)
@@ -169,13 +174,25 @@ func TestJudgeTriesAgain(t *testing.T) {
 			require.Len(t, asked(), 3)
 
 			client, asked = server(t, func(int, *request) reply { return fault })
-			j = newJudge(t, client, judge.Options{Timeout: second(fault.hang), Attempts: -1})
+			j = newJudge(t, client, judge.Options{Attempts: -1})
 			score, err = j.Score(t.Context(), &judge.Sample{Output: "x"})
 			require.Error(t, err)
 			require.Equal(t, int64(1), score.Usage.Calls)
 			require.Len(t, asked(), 1)
 		})
 	}
+}
+
+// A server that never answers costs the timeout, and what was set aside.
+func TestJudgeTimesOut(t *testing.T) {
+	t.Parallel()
+	client, _ := server(t, func(int, *request) reply { return reply{hang: true} })
+	j := newJudge(t, client, judge.Options{Timeout: 20 * time.Millisecond, Attempts: 2, MaxTokens: 1000})
+	score, err := j.Score(t.Context(), &judge.Sample{Output: "x"})
+	require.ErrorIs(t, err, judge.ErrUnavailable)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Equal(t, int64(2), score.Usage.Calls)
+	require.Equal(t, int64(2000), score.Usage.Output)
 }
 
 func TestJudgeGivesUp(t *testing.T) {

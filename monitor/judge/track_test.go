@@ -68,7 +68,7 @@ func TestLog(t *testing.T) {
 // A monitor sees that answers get shorter and refusals more frequent.
 func TestScoresDrift(t *testing.T) {
 	t.Parallel()
-	scorers := []judge.Scorer{judge.Refusal(), judge.Length(), judge.Similarity()}
+	scorers := []judge.Scorer{judge.Refusal(), judge.Length(), judge.RougeL()}
 	r := rand.New(rand.NewPCG(1, 2))
 	answer := func(refusals float64, words int) judge.Sample {
 		s := judge.Sample{ID: "x", Expected: "sed ut perspiciatis unde omnis"}
