@@ -154,7 +154,7 @@ func TestServe(t *testing.T) {
 	require.True(t, json.Valid([]byte(get("/report.json"))))
 	require.Contains(t, get("/v2/models/loans"), `"2"`)
 	cancel() // As a kill: nothing is left that the next test would meet.
-	<-ended
+	_ = <-ended // It was killed.
 }
 
 func TestUsage(t *testing.T) {

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -103,8 +105,8 @@ func open(ctx context.Context, dir string, out io.Writer) (_ *service, err error
 
 func (s *service) close() error {
 	var errs []error
-	for i := len(s.closers) - 1; i >= 0; i-- {
-		errs = append(errs, s.closers[i]())
+	for _, c := range slices.Backward(s.closers) {
+		errs = append(errs, c())
 	}
 	return errors.Join(errs...)
 }
@@ -188,9 +190,7 @@ func (s *service) results() map[string]uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := map[string]uint64{"promoted": 0, "refused": 0, "failed": 0}
-	for k, n := range s.answers {
-		out[k] = n
-	}
+	maps.Copy(out, s.answers)
 	return out
 }
 

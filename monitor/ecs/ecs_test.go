@@ -68,7 +68,7 @@ func TestSlog(t *testing.T) {
 	var b bytes.Buffer
 	err := slogtest.TestHandler(ecs.NewHandler(&b, nil), func() []map[string]any {
 		var all []map[string]any
-		for _, text := range bytes.Split(bytes.TrimSpace(b.Bytes()), []byte("\n")) {
+		for text := range bytes.SplitSeq(bytes.TrimSpace(b.Bytes()), []byte("\n")) {
 			var m map[string]any
 			require.NoError(t, json.Unmarshal(text, &m))
 			out := map[string]any{slog.MessageKey: m["message"], slog.LevelKey: m["log.level"], slog.TimeKey: m["@timestamp"]}

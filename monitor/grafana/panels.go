@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/millwright-ml/millwright/monitor/metrics"
 )
@@ -192,10 +193,8 @@ func (b *board) quality() {
 }
 
 func (b *board) performance(o *Options) {
-	chosen := `accuracy|auc|f1|precision|recall|rmse|mae`
-	for _, metric := range slices.Sorted(maps.Keys(o.Limits)) {
-		chosen += "|" + metric
-	}
+	names := []string{"accuracy", "auc", "f1", "precision", "recall", "rmse", "mae"}
+	chosen := strings.Join(append(names, slices.Sorted(maps.Keys(o.Limits))...), "|")
 	with := func(id metrics.ID, more string) string {
 		return fmt.Sprintf(`%s{model="$model", version=~"$version", metric=~"%s"%s}`, name(id), chosen, more)
 	}
