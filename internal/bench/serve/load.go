@@ -98,6 +98,7 @@ func (s *server) sender(reqs *bodies) (sender, func(), error) {
 			return 0, err
 		}
 		req.Header.Set("Content-Type", "application/json")
+		req.Header["Idempotency-Key"] = nil // Not sent: a connection that the server has closed is no failure.
 		resp, err := web.Do(req)
 		if err != nil {
 			return 0, err
