@@ -153,8 +153,8 @@ func TestServe(t *testing.T) {
 	require.Contains(t, get("/report"), "<title>loans 2: ")
 	require.True(t, json.Valid([]byte(get("/report.json"))))
 	require.Contains(t, get("/v2/models/loans"), `"2"`)
-	cancel()    // As a kill: nothing is left that the next test would meet.
-	_ = <-ended // It was killed.
+	cancel() // As a kill: nothing is left that the next test would meet.
+	require.Error(t, <-ended, "it was killed")
 }
 
 func TestUsage(t *testing.T) {
