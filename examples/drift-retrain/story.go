@@ -171,9 +171,29 @@ func (s *service) explain(t *monitor.Trigger, r *monitor.Report) {
 	}
 }
 
+// logged waits until the inference log has written so many rows. The monitor hands
+// them on behind its counting, so the last of them are on their way.
+func (s *service) logged(ctx context.Context, rows uint64) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if err := s.log.Flush(ctx); err != nil {
+			return err
+		}
+		if stats := s.log.Stats(); stats.Observed >= rows && stats.Pending == 0 {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
 // summary writes the report as a file, and says where everything is.
 func (s *service) summary(ctx context.Context, cfg config) error {
-	if err := s.log.Flush(ctx); err != nil {
+	if err := s.logged(ctx, weeks*weekly); err != nil {
 		return err
 	}
 	file, err := os.Create(filepath.Join(s.dir, "report.html"))

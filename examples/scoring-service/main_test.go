@@ -121,10 +121,12 @@ func TestRollback(t *testing.T) {
 	y, err := score(t.Context(), r.url, "ann", []float32{16.46, 25.44, 0.1142, 0.07828})
 	require.NoError(t, err)
 	require.Less(t, y, float32(0.5))
-	text, code := r.get(t, "/v2/models/tumour")
-	require.Equal(t, http.StatusOK, code)
-	require.Contains(t, text, `"versions":["1"]`)
-	text, code = r.get(t, "/metrics")
+	// It may begin with what it served last, and then follows the registry.
+	require.Eventually(t, func() bool {
+		text, code := r.get(t, "/v2/models/tumour")
+		return code == http.StatusOK && strings.Contains(text, `"versions":["1"]`)
+	}, patience, 10*time.Millisecond)
+	text, code := r.get(t, "/metrics")
 	require.Equal(t, http.StatusOK, code)
 	require.Contains(t, text, `millwright_serve_requests_total{code="200",model="tumour",version="1"} 1`)
 	require.Contains(t, text, "go_goroutines")
