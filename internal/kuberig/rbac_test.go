@@ -41,12 +41,16 @@ func (f *refusals) wrap(next http.RoundTripper) http.RoundTripper {
 	return roundTrip(func(r *http.Request) (*http.Response, error) {
 		resp, err := next.RoundTrip(r)
 		if err == nil && resp.StatusCode == http.StatusForbidden {
+			right := refusedRight(resp)
+			if right == "" {
+				return resp, nil
+			}
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			if f.rights == nil {
 				f.rights = map[string]int{}
 			}
-			f.rights[refusedRight(resp)]++
+			f.rights[right]++
 		}
 		return resp, err
 	})
@@ -60,9 +64,14 @@ var cannot = regexp.MustCompile(`cannot ([a-z]+) resource "([^"]+)" in API group
 
 // refusedRight is the right that the server's answer names, as rbac.Right.String
 // writes it. The request would not do: an apply that makes an object needs create.
+// It is empty when an admission webhook said no, which asks for no right: Trainer's
+// does until it has seen the pods of a suspended job go.
 func refusedRight(resp *http.Response) string {
 	text, err := io.ReadAll(resp.Body)
 	resp.Body = io.NopCloser(bytes.NewReader(text))
+	if bytes.Contains(text, []byte("admission webhook")) && bytes.Contains(text, []byte("denied the request")) {
+		return ""
+	}
 	m := cannot.FindStringSubmatch(strings.ReplaceAll(string(text), `\"`, `"`))
 	if err != nil || m == nil {
 		return "?"
