@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/millwright-ml/millwright/internal/httperr"
 )
 
 // accounts charges tenants.
@@ -94,6 +96,11 @@ func (c *call) limitHeader(list []Charge) {
 // settle corrects what was taken by what the request did cost.
 func (c *call) settle() {
 	x := &c.x
+	if x.Status == httperr.StatusClientClosed && x.Attempts > 0 && x.Usage == (Usage{}) {
+		// The upstream was at work and nobody counted: given back, what a client
+		// has others compute and then leaves would be free.
+		x.Usage, x.Estimated = Usage{Input: c.expected, Output: c.reserved}, true
+	}
 	if m := c.g.models[x.Served]; m != nil && x.Usage != (Usage{}) {
 		x.Cost = m.Price.Of(x.Usage)
 	}

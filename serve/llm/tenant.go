@@ -52,6 +52,9 @@ func (p Period) window(at time.Time) (string, time.Time) {
 	return at.Format("2006-01"), time.Date(at.Year(), at.Month()+1, 1, 0, 0, 0, 0, time.UTC)
 }
 
+// mostMoney is the most that fits in billionths.
+const mostMoney = 9e9
+
 // anyone is the tenant of a gateway without an Authenticator.
 var anyone = Tenant{}
 
@@ -104,6 +107,7 @@ func NewKeys(tenants map[string]*Tenant) (*Keys, error) {
 		}
 		f.Check(t.Name != "", "a tenant has no name")
 		f.Check(t.Requests >= 0 && t.Tokens >= 0 && t.Budget >= 0 && t.Share >= 0, "tenant %q has a limit below 0", t.Name)
+		f.Check(t.Budget <= mostMoney, "tenant %q has a budget above %g", t.Name, mostMoney)
 		k.tenants[sum] = t
 	}
 	if err := f.Err("llm: keys"); err != nil {

@@ -1,7 +1,9 @@
 package llm_test
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -132,6 +134,44 @@ func TestBudgetsAreNeverOverspent(t *testing.T) {
 	}
 	require.LessOrEqual(t, spent, llm.Nanos(20_000_000))
 	require.Greater(t, spent, llm.Nanos(20_000_000-2*1_100_000))
+}
+
+// Who leaves before the answer pays what was reserved for it: the upstream worked.
+func TestLeavingIsNotFree(t *testing.T) {
+	t.Parallel()
+	for _, stream := range []string{"false", "true"} {
+		asked := make(chan struct{}, 1)
+		u := newUpstream(t, func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			asked <- struct{}{}
+			<-r.Context().Done()
+		})
+		m := llm.Model{Name: "m", MaxTokens: 100, Price: llm.Price{Input: 1, Output: 10}}
+		_, server, seen := gatewayOf(t, &llm.Options{Auth: tenants(&llm.Tenant{Name: "t", Budget: 0.0015, Period: llm.Month}), Observers: []llm.Observer{}}, m, u)
+		ctx, leave := context.WithCancel(t.Context())
+		body := `{"model":"m","stream":` + stream + `,"messages":"x"}`
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+chat, strings.NewReader(body))
+		require.NoError(t, err)
+		req.Header.Set("X-Tenant", "t")
+		gone := make(chan error, 1)
+		go func() {
+			resp, err := http.DefaultClient.Do(req)
+			if err == nil {
+				err = resp.Body.Close()
+			}
+			gone <- err
+		}()
+		<-asked
+		leave()
+		require.Error(t, <-gone)
+		x := <-seen
+		require.Equal(t, 499, x.Status)
+		require.True(t, x.Estimated)
+		require.Equal(t, 100, x.Usage.Output)
+		require.GreaterOrEqual(t, x.Cost, llm.Nanos(1_000_000))
+		resp, _ := post(t, server, chat, body, "X-Tenant", "t")
+		require.Equal(t, http.StatusTooManyRequests, resp.StatusCode)
+	}
 }
 
 func TestMemoryFillsUpAgain(t *testing.T) {

@@ -74,7 +74,8 @@ type Exchange struct {
 	ResponseID, ResponseModel, Finish string
 
 	// Usage is what the upstream counted. Estimated says that it did not, and
-	// that the input is by the bytes and the output by the events.
+	// that the input is by the bytes and the output by the events, or all that was
+	// reserved where the client left before the upstream said anything.
 	Usage     Usage
 	Estimated bool
 	// Cost is the price of Usage.
