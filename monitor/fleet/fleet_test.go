@@ -353,3 +353,31 @@ func FuzzSnapshot(f *testing.F) {
 		_, _ = snapshot.Counts(ref) // Whatever it says, it returns.
 	})
 }
+
+// A peer that stalls costs its own snapshot: the round goes on to the next.
+func TestStalledPeer(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 2)
+	handler := func(name string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			asked <- name
+			if name == "stalled" {
+				<-r.Context().Done()
+			}
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}
+	var urls []string
+	for _, name := range []string{"stalled", "next"} {
+		server := httptest.NewServer(handler(name))
+		t.Cleanup(server.Close)
+		urls = append(urls, server.URL)
+	}
+	source := fleet.FromPeers(func(context.Context) ([]string, error) { return urls, nil }, &http.Client{Timeout: time.Second}, nil)
+	var failed []error
+	require.NoError(t, source.Snapshots(t.Context(), "m", "1", func(*fleet.Snapshot) { t.Error("nobody has one") }, func(err error) { failed = append(failed, err) }))
+	require.Len(t, failed, 2)
+	require.ErrorIs(t, failed[0], context.DeadlineExceeded)
+	require.Equal(t, "stalled", <-asked)
+	require.Equal(t, "next", <-asked)
+}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"time"
 
 	"github.com/millwright-ml/millwright/dataset/blob"
 )
@@ -56,12 +57,13 @@ func take(data []byte, err error, each func(*Snapshot), failed func(error)) {
 
 // FromPeers asks the handlers of publishers. List names their addresses anew
 // each time, such as the endpoints of a service; prepare may add a token to a
-// request, and may be nil. A nil client is http.DefaultClient; give it a timeout.
+// request, and may be nil. A nil client gives a peer ten seconds; one of yours needs
+// a timeout, too, since a peer that stalls would keep the evaluator.
 // What a peer has counted since it was asked last is lost when it ends, unless it
 // publishes to a store, too.
 func FromPeers(list func(ctx context.Context) ([]string, error), client *http.Client, prepare func(*http.Request) error) Source {
 	if client == nil {
-		client = http.DefaultClient
+		client = &http.Client{Timeout: 10 * time.Second}
 	}
 	return peerSource{list, client, prepare}
 }
