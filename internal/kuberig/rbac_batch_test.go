@@ -117,10 +117,6 @@ func TestRightsOfQueuesAndJobSets(t *testing.T) {
 			require.NoError(t, err)
 			_, err = j.Why(ctx)
 			require.NoError(t, err)
-			if queue != "" {
-				require.NoError(t, j.Suspend(ctx))
-				require.NoError(t, j.Resume(ctx, nil))
-			}
 			_, err = j.Wait(ctx)
 			require.NoError(t, err)
 			for _, err := range j.Logs(ctx, nil) {
@@ -130,14 +126,22 @@ func TestRightsOfQueuesAndJobSets(t *testing.T) {
 			require.NoError(t, j.Delete(ctx))
 		}
 	}
-	// Suspend and Resume of what no queue holds.
-	held := w.launcher(t, kuberig.Behaviour{Run: kuberig.Forever}, func(c *rest.Config, o *k8s.Options) {
-		*c = *cfg
-		o.Backends = []string{"jobset"}
-	})
-	j := submitJob(t, held, gpuSpec(1), "held")
-	require.NoError(t, j.Suspend(ctx))
-	require.NoError(t, j.Cancel(ctx))
+	// Suspend and Resume of what a queue holds and of what none does. These jobs do
+	// not end by themselves: one that has ended can not be suspended.
+	for _, backend := range []string{"jobset", "trainjob"} {
+		held := w.launcher(t, kuberig.Behaviour{Run: kuberig.Forever}, func(c *rest.Config, o *k8s.Options) {
+			*c = *cfg
+			o.Backends = []string{backend}
+		})
+		for _, queue := range []string{"", "a"} {
+			spec := gpuSpec(1)
+			spec.Launch, spec.Queue = train.Torchrun, queue
+			j := submitJob(t, held, spec, "held"+backend+queue)
+			require.NoError(t, j.Suspend(ctx))
+			require.NoError(t, j.Resume(ctx, nil))
+			require.NoError(t, j.Cancel(ctx))
+		}
+	}
 
 	require.Empty(t, refused.rights)
 	for right, u := range used.rights {
