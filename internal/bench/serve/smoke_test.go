@@ -30,3 +30,19 @@ func TestCommandRuns(t *testing.T) {
 		t.Fatalf("%v: %s", err, said)
 	}
 }
+
+// So does that for the gateway to language models.
+func TestLLMCommandRuns(t *testing.T) {
+	t.Parallel()
+	program := filepath.Join(t.TempDir(), "bench")
+	said, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../llm").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	for only, want := range map[string]string{"proxies": "ReverseProxy", "streams": "KiB a stream", "own": "an event more"} {
+		said, err = exec.CommandContext(t.Context(), program, "-seconds", "0.2", "-streams", "20", "-only", only).CombinedOutput()
+		if err != nil || !strings.Contains(string(said), want) {
+			t.Fatalf("%s: %v: %s", only, err, said)
+		}
+	}
+}

@@ -1,2 +1,0 @@
-// Package llm measures the gateway serve/llm against net/http's ReverseProxy.
-package llm
