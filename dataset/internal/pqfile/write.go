@@ -1,6 +1,7 @@
 package pqfile
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -162,8 +163,9 @@ func (w *Writer) Write(rec arrow.RecordBatch, spaces []*Space, look Look) error 
 // column is an encoded column.
 type column struct {
 	chunks []*chunkMeta
-	space  *Space // Whose file holds them.
+	file   []byte // Holds them, as long as it was when they were encoded.
 	err    error
+	done   atomic.Bool // With columns side by side: it can be read.
 }
 
 // columns encodes the columns of a row group.
@@ -176,11 +178,11 @@ func (w *Writer) columns(rec arrow.RecordBatch, spaces []*Space, look Look) ([]c
 				return fmt.Errorf("column %q: %w", name, err)
 			}
 		}
-		columns[i].space = space
 		columns[i].chunks, err = space.column(w.schema.Field(i), rec.Column(i), w.leaves[i], w.bloom[i])
 		if err != nil {
 			return fmt.Errorf("column %q: %w", name, err)
 		}
+		columns[i].file = space.file
 		if look != nil {
 			look.Encoded(by, i, rec.Column(i), space.facts(columns[i].chunks))
 		}
@@ -196,34 +198,63 @@ func (w *Writer) columns(rec arrow.RecordBatch, spaces []*Space, look Look) ([]c
 		return columns, nil
 	}
 	// The space of the writer holds the file, so its goroutine takes another.
-	var next atomic.Int64
-	var work sync.WaitGroup
-	run := func(by int, space *Space) {
-		space.file = space.file[:0]
-		for i := int(next.Add(1)) - 1; i < len(columns); i = int(next.Add(1)) - 1 {
-			columns[i].err = Guard("write", func() error { return encode(by, space, i) })
-		}
-	}
 	if w.space.aside == nil {
 		w.space.aside = &Space{}
 	}
-	for by, space := range spaces[1:] {
-		work.Go(func() { run(by+1, space) })
-	}
-	run(0, w.space.aside)
-	work.Wait()
-	for _, c := range columns {
-		if c.err != nil {
-			return nil, c.err
+	var next atomic.Int64
+	var work sync.WaitGroup
+	order := bySize(rec)
+	run := func(by int, space *Space, between func()) {
+		space.file = space.file[:0]
+		for n := next.Add(1); n <= int64(len(order)); n = next.Add(1) {
+			i := order[n-1]
+			columns[i].err = Guard("write", func() error { return encode(by, space, i) })
+			columns[i].done.Store(true)
+			between()
 		}
-		for _, chunk := range c.chunks {
-			body := c.space.file[chunk.at : chunk.at+chunk.size]
-			chunk.at = int64(len(w.space.file))
-			w.space.file = append(w.space.file, body...)
-			w.hashNew()
+	}
+	for by, space := range spaces[1:] {
+		work.Go(func() { run(by+1, space, func() {}) })
+	}
+	// What is encoded is taken into the file, in the schema's order, while the
+	// others are encoded.
+	taken := 0
+	take := func() {
+		for ; taken < len(columns) && columns[taken].done.Load() && columns[taken].err == nil; taken++ {
+			w.take(&columns[taken])
+		}
+	}
+	run(0, w.space.aside, take)
+	work.Wait()
+	take()
+	for i := range columns {
+		if columns[i].err != nil {
+			return nil, columns[i].err
 		}
 	}
 	return columns, nil
+}
+
+// bySize is the order in which columns are encoded side by side: the largest
+// first, so that at the end no core waits long for another.
+func bySize(rec arrow.RecordBatch) []int {
+	order := make([]int, rec.NumCols())
+	sizes := make([]int64, rec.NumCols())
+	for i, a := range rec.Columns() {
+		order[i], sizes[i] = i, arrayBits(a, 0, rec.NumRows())
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(sizes[b], sizes[a]) })
+	return order
+}
+
+// take appends a column that another space holds to the file.
+func (w *Writer) take(c *column) {
+	for _, chunk := range c.chunks {
+		body := c.file[chunk.at : chunk.at+chunk.size]
+		chunk.at = int64(len(w.space.file))
+		w.space.file = append(w.space.file, body...)
+		w.hashNew()
+	}
 }
 
 // hashNew takes what is new of the file into its digest.
