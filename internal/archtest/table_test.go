@@ -305,7 +305,7 @@ var table = &archtest.Table{
 		"monitor/metrics":               {Own: []string{"monitor", "monitor/drift", "dataset/profile"}},
 		"monitor/otelexport":            {Own: []string{"monitor", "monitor/metrics"}, Link: otel},
 		"monitor/judge": {
-			Own:  []string{"monitor", "dataset/profile", "tracking"},
+			Own:  []string{"monitor", "monitor/drift", "monitor/drift/multi", "dataset/profile", "tracking", "serve/llm/genai"},
 			Link: []string{"github.com/sashabaranov/go-openai", "github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/text"},
 		},
 		"monitor/promexport": {Own: []string{"monitor", "monitor/metrics", "dataset/profile"}, Link: prometheus},

@@ -14,17 +14,25 @@ type Agreement struct {
 	// Raw is the share of pairs that agree.
 	Raw, RawLow, RawHigh float64
 	// Kappa is how much more they agree than by chance, from 1 for always down
-	// to 0 for no more: Cohen's kappa where each sample has two verdicts, in
-	// their order; Fleiss' where it has more. NaN where all verdicts are the
-	// same one, so that chance explains everything.
+	// to 0 for no more: Cohen's kappa (A coefficient of agreement for nominal
+	// scales, 1960) where each sample has two verdicts, in their order; Fleiss'
+	// (Measuring nominal scale agreement among many raters, 1971) where it has
+	// more. NaN where all verdicts are the same one, so that chance explains
+	// everything.
 	Kappa, KappaLow, KappaHigh float64
+	// Alpha is Krippendorff's alpha (Computing Krippendorff's alpha-reliability,
+	// 2011) with the ordinal metric: a verdict that is off by one level
+	// disagrees less than one at the other end. It takes lists of all lengths
+	// from two on. 1 is always, 0 is chance; NaN as for Kappa.
+	Alpha, AlphaLow, AlphaHigh float64
 }
 
 // bootstraps is how many times the samples are drawn again for the intervals.
 const bootstraps = 500
 
 // Agree measures the agreement of verdicts: one list of ratings a sample. Lists of
-// other lengths than most samples have, and of less than two, are left out. The
+// other lengths than most samples have, and of less than two, are left out, but for
+// Alpha, which leaves out those of less than two. The
 // bounds are 95 % intervals from drawing the samples again (bootstrap, the same
 // draws each time). With two lists of a human's and a judge's ratings it says how
 // far the judge can be trusted.
@@ -40,10 +48,11 @@ func Agree(ratings [][]int) Agreement {
 		}
 	}
 	nan := math.NaN()
-	a := Agreement{Raw: nan, RawLow: nan, RawHigh: nan, Kappa: nan, KappaLow: nan, KappaHigh: nan}
+	a := Agreement{Raw: nan, RawLow: nan, RawHigh: nan, Kappa: nan, KappaLow: nan, KappaHigh: nan, Alpha: nan, AlphaLow: nan, AlphaHigh: nan}
 	if width == 0 {
 		return a
 	}
+	a.Alpha, a.AlphaLow, a.AlphaHigh = alpha(ratings)
 	levels := map[int]int{}
 	var kept [][]int
 	for _, r := range ratings {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"time"
 
 	"github.com/millwright-ml/millwright/internal/errs"
 )
@@ -19,19 +20,27 @@ type Limits struct {
 	// InputPrice and OutputPrice are what a million tokens cost, in the
 	// currency of Money. Default 0.
 	InputPrice, OutputPrice float64
+	// Per is how long the limits are for: what was spent is forgotten after so
+	// much time, counted from the first call on. Calls that run at the end of a
+	// period count in the next one, too. Default 0: the limits are for ever.
+	Per time.Duration
 }
 
 // Budget is what judges may spend together. It is safe for concurrent use. Before
 // a call the most that it can take is set aside; after it, what it has not taken is
 // given back. So the sum of what is spent and set aside never passes a limit, as
 // long as the server keeps to the number of tokens that it is asked for and counts
-// no more tokens than bytes in a question, apart from 16 for each message.
+// no more tokens than bytes in a question, apart from 16 for each message. What a
+// server counts beyond that is known when it answers: a limit is then passed by no
+// more than this excess of the calls that ran at once, and no further call is made.
 type Budget struct {
 	limits Limits
 
-	mu    sync.Mutex
-	spent Usage
-	held  Usage
+	mu     sync.Mutex
+	total  Usage // Ever.
+	spent  Usage // In this period.
+	held   Usage
+	period time.Time // When it began.
 }
 
 // NewBudget makes a budget.
@@ -41,6 +50,7 @@ func NewBudget(limits Limits) (*Budget, error) {
 	for _, v := range []float64{limits.Money, limits.InputPrice, limits.OutputPrice} {
 		f.Check(v >= 0 && !math.IsInf(v, 0), "money and prices must be finite and not negative, not %v", v)
 	}
+	f.Check(limits.Per >= 0, "the period is %s", limits.Per)
 	f.Check(limits.Money == 0 || limits.InputPrice+limits.OutputPrice > 0, "a limit of money needs prices")
 	if err := f.Err("judge: budget"); err != nil {
 		return nil, err
@@ -48,11 +58,40 @@ func NewBudget(limits Limits) (*Budget, error) {
 	return &Budget{limits: limits}, nil
 }
 
-// Spent is what has been spent so far, without what is set aside.
+// Spent is what has been spent so far, in all periods, without what is set aside.
 func (b *Budget) Spent() Usage {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.spent
+	return b.total
+}
+
+// Charge counts what was spent elsewhere, like by a process before this one. Its
+// Money is not looked at: tokens cost what the limits say.
+func (b *Budget) Charge(u Usage) {
+	if b == nil {
+		return
+	}
+	u.Money = b.cost(u.Input, u.Output)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.turn()
+	b.spent.add(u)
+	b.total.add(u)
+}
+
+// turn begins a new period where the last one is over. The caller holds mu.
+func (b *Budget) turn() {
+	if b.limits.Per == 0 {
+		return
+	}
+	now := time.Now()
+	switch over := now.Sub(b.period); {
+	case b.period.IsZero():
+		b.period = now
+	case over >= b.limits.Per:
+		b.period = b.period.Add(over.Truncate(b.limits.Per))
+		b.spent = Usage{}
+	}
 }
 
 // reserve sets aside a call of at most so many tokens. A budget of nil has no
@@ -65,6 +104,7 @@ func (b *Budget) reserve(input, output int64) (Usage, error) {
 	u.Money = b.cost(input, output)
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.turn()
 	all := b.spent
 	all.add(b.held)
 	all.add(u)
@@ -96,6 +136,7 @@ func (b *Budget) settle(held, used Usage) Usage {
 		b.held.Money = 0 // What rounding has left.
 	}
 	b.spent.add(used)
+	b.total.add(used)
 	return used
 }
 

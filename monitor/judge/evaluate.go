@@ -47,6 +47,8 @@ type Scored struct {
 	// Err is why there is no score. It is ErrBudget where the sample was left
 	// out.
 	Err error
+	// Replayed says that the score is from a journal.
+	Replayed bool
 }
 
 // EvaluateOptions say how samples are evaluated. Nil means all defaults.
@@ -63,6 +65,10 @@ type EvaluateOptions struct {
 	// OnResult is told each result, in the samples' order and never two at
 	// once. Default none.
 	OnResult func(Result)
+	// Journal has the scores that an evaluation before this one has paid for,
+	// and gets those of this one. What it says was used counts in Report.Usage
+	// and in the budgets. Default none: all is asked anew.
+	Journal *Journal
 }
 
 const (
@@ -79,7 +85,9 @@ type Report struct {
 	Scorers []Summary
 	// Rows are the first results.
 	Rows []Result
-	// Usage is what all calls took.
+	// Replayed is how many scores are from the journal.
+	Replayed int
+	// Usage is what all calls took, those of the journal among them.
 	Usage Usage
 }
 
@@ -111,9 +119,10 @@ func Evaluate(ctx context.Context, samples iter.Seq2[Sample, error], scorers []S
 		return nil, fmt.Errorf("judge: evaluate: %w", err)
 	}
 	s := newSummaries(scorers)
+	s.usage = o.Journal.settle(scorers)
 	report := &Report{}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 
 	// The results come in the samples' order, through a queue of their promises
 	// which also bounds how many are on the way.
@@ -133,7 +142,7 @@ func Evaluate(ctx context.Context, samples iter.Seq2[Sample, error], scorers []S
 	})
 	for sample, e := range samples {
 		if err = e; err == nil {
-			err = ctx.Err()
+			err = context.Cause(ctx)
 		}
 		if err != nil {
 			break
@@ -145,13 +154,20 @@ func Evaluate(ctx context.Context, samples iter.Seq2[Sample, error], scorers []S
 		report.Taken++
 		promise := make(chan Result, 1)
 		queue <- promise
-		go func() { promise <- score(ctx, sample, scorers) }()
+		go func() {
+			r, err := score(ctx, sample, scorers, o.Journal)
+			if err != nil {
+				cancel(err) // Without its journal it would pay for nothing.
+			}
+			promise <- r
+		}()
 	}
 	close(queue)
 	collecting.Wait()
 	report.Scorers, report.Usage = s.finish()
+	report.Replayed = s.replayed
 	if err == nil {
-		err = ctx.Err()
+		err = context.Cause(ctx)
 	}
 	if err != nil {
 		return report, fmt.Errorf("judge: evaluate: after %d samples: %w", report.Samples, err)
@@ -190,13 +206,23 @@ func checkScorers(scorers []Scorer) error {
 	return f.Err("scorers")
 }
 
-// score has all scorers look at a sample. One that panics has failed.
-func score(ctx context.Context, sample Sample, scorers []Scorer) Result {
+// score has all scorers look at a sample. One that panics has failed. The error is
+// that of the journal.
+func score(ctx context.Context, sample Sample, scorers []Scorer, j *Journal) (Result, error) {
 	r := Result{Sample: sample, Scores: make([]Scored, len(scorers))}
+	var failed error
 	for i, s := range scorers {
+		key := j.key(s, &sample)
+		if have, ok := j.find(key); ok {
+			r.Scores[i] = Scored{Name: s.Name(), Score: have, Replayed: true}
+			continue
+		}
 		r.Scores[i] = scoreOne(ctx, &sample, s)
+		if err := j.add(key, &r.Scores[i]); err != nil && failed == nil {
+			failed = err
+		}
 	}
-	return r
+	return r, failed
 }
 
 func scoreOne(ctx context.Context, sample *Sample, s Scorer) (out Scored) {
@@ -215,8 +241,9 @@ func scoreOne(ctx context.Context, sample *Sample, s Scorer) (out Scored) {
 
 // summaries add results up.
 type summaries struct {
-	usage Usage
-	list  []summing
+	usage    Usage
+	replayed int
+	list     []summing
 }
 
 type summing struct {
@@ -236,7 +263,11 @@ func newSummaries(scorers []Scorer) *summaries {
 func (s *summaries) add(r *Result) {
 	for i := range r.Scores {
 		v, sum := &r.Scores[i], &s.list[i]
-		s.usage.add(v.Usage)
+		if v.Replayed {
+			s.replayed++
+		} else {
+			s.usage.add(v.Usage)
+		}
 		if v.Err != nil {
 			if errors.Is(v.Err, ErrBudget) {
 				sum.Skipped++

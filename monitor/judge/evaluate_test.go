@@ -211,6 +211,25 @@ func TestAgree(t *testing.T) {
 	require.Zero(t, judge.Agree(nil).Samples)
 }
 
+// Krippendorff's example of four observers, who did not all see all units.
+func TestAlpha(t *testing.T) {
+	t.Parallel()
+	var units [][]int
+	for _, u := range []string{"111", "2232", "3333", "3333", "2222", "1234", "4444", "1121", "2222", "555", "11", "3"} {
+		var unit []int
+		for _, c := range u {
+			unit = append(unit, int(c-'0'))
+		}
+		units = append(units, unit)
+	}
+	a := judge.Agree(units)
+	require.InDelta(t, 0.815, a.Alpha, 5e-4)
+	require.Less(t, a.AlphaLow, a.Alpha)
+	require.Greater(t, a.AlphaHigh, a.Alpha)
+	require.InDelta(t, 1, judge.Agree([][]int{{1, 1}, {2, 2}}).Alpha, 1e-12)
+	require.True(t, math.IsNaN(judge.Agree([][]int{{1, 1}, {1, 1}}).Alpha))
+}
+
 // A judge that wavers is found out.
 func TestSelfAgreement(t *testing.T) {
 	t.Parallel()

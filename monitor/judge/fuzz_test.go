@@ -52,7 +52,7 @@ func FuzzOutput(f *testing.F) {
 	schema, err := judge.Schema("schema", []byte(`{"type": "object", "properties": {"n": {"type": "number", "multipleOf": 0.1}, "s": {"type": "string", "format": "date-time", "pattern": "^a"}}}`))
 	require.NoError(f, err)
 	scorers := []judge.Scorer{
-		judge.Exact(), judge.Contains("contains", ""), judge.Refusal(), judge.Similarity(), judge.RougeL(), judge.BLEU(), judge.TokenF1(), schema,
+		judge.Exact(), judge.Contains("contains", ""), judge.Refusal(), judge.Similarity(), judge.RougeL(), judge.BLEU(), judge.ChrF(), judge.TokenF1(), schema,
 	}
 	f.Add("the cat", "a cat")
 	f.Add(`{"n": 1e400, "s": "x"}`, "")

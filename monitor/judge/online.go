@@ -156,7 +156,7 @@ func (o *Online) work(ctx context.Context) {
 }
 
 func (o *Online) one(ctx context.Context, s Sample) {
-	r := score(ctx, s, o.scorers)
+	r, _ := score(ctx, s, o.scorers, nil) // No journal, no error.
 	failed, skipped := false, false
 	for i := range r.Scores {
 		if err := r.Scores[i].Err; err != nil {

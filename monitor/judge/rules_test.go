@@ -3,6 +3,8 @@ package judge_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"regexp"
 	"strings"
@@ -41,6 +43,9 @@ func TestRules(t *testing.T) {
 		{judge.Refusal(), "As an AI language model, I have no body.", "", 1},
 		{judge.Refusal(), "The capital of France is Paris.", "", 0},
 		{judge.Refusal(), strings.Repeat("An answer. ", 40) + "I cannot help with that.", "", 0},
+		{judge.ChrF(), "猫は座る", "猫は座る", 1},
+		{judge.ChrF(), "", "a", 0},
+		{judge.Refusal(regexp.MustCompile(`(?i)tut mir leid`)), "Das tut mir leid.", "", 1},
 		{judge.Similarity(), "kitten", "sitting", 1 - 3.0/7},
 		{judge.Similarity(), "", "", 1},
 		{judge.Similarity(), "", "abc", 0},
@@ -62,6 +67,7 @@ func TestSimilaritiesAreTheLibraries(t *testing.T) {
 		Got, Want string
 		RougeL    float64 `json:"rouge_l"`
 		BLEU      float64
+		ChrF      float64
 		TokenF1   float64 `json:"token_f1"`
 		Edits     int
 	}
@@ -71,6 +77,7 @@ func TestSimilaritiesAreTheLibraries(t *testing.T) {
 		s := judge.Sample{Output: c.Got, Expected: c.Want}
 		require.InDelta(t, c.RougeL, value(t, judge.RougeL(), s), 1e-12, "rouge of %q and %q", c.Got, c.Want)
 		require.InDelta(t, c.BLEU, value(t, judge.BLEU(), s), 1e-9, "bleu of %q and %q", c.Got, c.Want)
+		require.InDelta(t, c.ChrF, value(t, judge.ChrF(), s), 1e-9, "chrf of %q and %q", c.Got, c.Want)
 		require.InDelta(t, c.TokenF1, value(t, judge.TokenF1(), s), 1e-12, "f1 of %q and %q", c.Got, c.Want)
 		if longest := max(len(c.Got), len(c.Want)); longest > 0 {
 			require.InDelta(t, 1-float64(c.Edits)/float64(longest), value(t, judge.Similarity(), s), 1e-12)
@@ -120,6 +127,65 @@ func (v vectors) Embed(_ context.Context, texts []string) ([][]float32, error) {
 		out = append(out, v[text])
 	}
 	return out, nil
+}
+
+// Content that a filter has ended is a refusal, whatever it says.
+func TestRefusalByFilter(t *testing.T) {
+	t.Parallel()
+	require.InDelta(t, 1, value(t, judge.Refusal(), judge.Sample{Output: "Once", Finish: "content_filter"}), 0)
+	require.InDelta(t, 0, value(t, judge.Refusal(), judge.Sample{Output: "Once", Finish: "length"}), 0)
+}
+
+// A window of other outputs is told from the reference, one of the same is not.
+func TestOutputsDrift(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(3, 4))
+	about := func(subject int) []float32 {
+		v := make([]float32, 12)
+		for i := range v {
+			v[i] = float32(r.NormFloat64()) * 0.5
+		}
+		v[subject] += 2
+		return v
+	}
+	var reference [][]float32
+	e := vectors{}
+	for i := range 400 {
+		reference = append(reference, about(i%2))
+		e[fmt.Sprintf("same %d", i)] = about(i % 2)
+		e[fmt.Sprintf("other %d", i)] = about(1 + i%2)
+	}
+	o, err := judge.NewOutputs(e, reference, &judge.OutputsOptions{Keep: 200})
+	require.NoError(t, err)
+	_, err = o.Cut(t.Context())
+	require.ErrorIs(t, err, judge.ErrInvalid)
+	for _, kind := range []string{"same", "other", "same"} {
+		for i := range 400 {
+			score, err := o.Score(t.Context(), &judge.Sample{Output: fmt.Sprintf("%s %d", kind, i)})
+			require.NoError(t, err)
+			require.True(t, score.Value >= 0 && score.Value <= 2)
+		}
+		d, err := o.Cut(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, uint64(400), d.Seen)
+		require.Equal(t, 200, d.Kept)
+		if kind == "other" {
+			require.Less(t, d.MMD.PValue, 0.01)
+			require.Less(t, d.Classifier.PValue, 1e-6)
+			require.Greater(t, d.Classifier.AUC, 0.8)
+			require.Greater(t, d.Centers, 0.2)
+		} else {
+			require.Greater(t, d.MMD.PValue, 0.01)
+			require.Greater(t, d.Classifier.PValue, 0.01)
+			require.Less(t, d.Centers, 0.05)
+		}
+	}
+	for _, bad := range []*judge.OutputsOptions{{Keep: -1}, {Keep: 3}, {Keep: 1 << 20}} {
+		_, err := judge.NewOutputs(e, reference, bad)
+		require.ErrorIs(t, err, judge.ErrInvalid)
+	}
+	_, err = judge.NewOutputs(e, reference[:3], nil)
+	require.ErrorIs(t, err, judge.ErrInvalid)
 }
 
 func TestEmbeddings(t *testing.T) {

@@ -3,6 +3,8 @@ package judge
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/millwright-ml/millwright/internal/errs"
 )
@@ -35,9 +37,19 @@ type Sample struct {
 	Context string `json:"context,omitempty"`
 	// Other is another model's answer, for a comparison of two.
 	Other string `json:"other,omitempty"`
-	// Model and Version name what answered.
+	// Model and Version name what answered, and Prompt what it was asked with: a
+	// prompt's name and version.
 	Model   string `json:"model,omitempty"`
 	Version string `json:"version,omitempty"`
+	Prompt  string `json:"prompt,omitempty"`
+	// ResponseID is the answer's own id, for events. Default ID.
+	ResponseID string `json:"response_id,omitempty"`
+	// Finish is why the answer ended, in OpenAI's words: "stop", "length",
+	// "content_filter".
+	Finish string `json:"finish,omitempty"`
+	// Trace is where the answer was made, as the header traceparent of W3C's
+	// Trace Context has it: events go there.
+	Trace string `json:"trace,omitempty"`
 }
 
 // Score is what one scorer says about a sample.
@@ -84,21 +96,29 @@ type Scorer interface {
 
 // Func makes a scorer of a function.
 func Func(name string, score func(ctx context.Context, s *Sample) (Score, error)) Scorer {
-	return &function{name, score}
+	return &function{name, score, nil}
 }
 
 type function struct {
 	name  string
 	score func(ctx context.Context, s *Sample) (Score, error)
+	about map[string]string
 }
 
 func (f *function) Name() string { return f.name }
 
 func (f *function) Score(ctx context.Context, s *Sample) (Score, error) { return f.score(ctx, s) }
 
+// Describe says what the function was made with.
+func (f *function) Describe() map[string]string { return maps.Clone(f.about) }
+
 // plain makes a scorer of a function of the sample alone.
-func plain(name string, score func(s *Sample) Score) Scorer {
-	return Func(name, func(_ context.Context, s *Sample) (Score, error) { return score(s), nil })
+func plain(name string, score func(s *Sample) Score, about ...string) Scorer {
+	f := &function{name: name, score: func(_ context.Context, s *Sample) (Score, error) { return score(s), nil }, about: map[string]string{}}
+	for pair := range slices.Chunk(about, 2) {
+		f.about[pair[0]] = pair[1]
+	}
+	return f
 }
 
 // passes is the score of a yes or no.

@@ -4,20 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-)
 
-// The names of OpenTelemetry's conventions for generative AI, as they are in
-// github.com/open-telemetry/semantic-conventions-genai in 2026, all of them still
-// in development. They are written nowhere else in this package.
-const (
-	eventResult          = "gen_ai.evaluation.result"
-	attributeName        = "gen_ai.evaluation.name"
-	attributeValue       = "gen_ai.evaluation.score.value"
-	attributeLabel       = "gen_ai.evaluation.score.label"
-	attributeExplanation = "gen_ai.evaluation.explanation"
-	attributeResponse    = "gen_ai.response.id"
-	attributeModel       = "gen_ai.request.model"
-	attributeError       = "error.type"
+	"github.com/millwright-ml/millwright/serve/llm/genai"
 )
 
 // Event is one gen_ai.evaluation.result.
@@ -34,22 +22,22 @@ func Events(r *Result, explanations bool) []Event {
 	out := make([]Event, len(r.Scores))
 	for i := range r.Scores {
 		s := &r.Scores[i]
-		list := []slog.Attr{slog.String(attributeName, s.Name), slog.String(attributeResponse, r.Sample.ID)}
+		list := []slog.Attr{slog.String(genai.EvaluationName, s.Name), slog.String(genai.ResponseID, or(r.Sample.ResponseID, r.Sample.ID))}
 		if r.Sample.Model != "" {
-			list = append(list, slog.String(attributeModel, r.Sample.Model))
+			list = append(list, slog.String(genai.RequestModel, r.Sample.Model))
 		}
 		if s.Err != nil {
-			list = append(list, slog.String(attributeError, errorType(s.Err)))
+			list = append(list, slog.String(genai.ErrorType, errorType(s.Err)))
 		} else {
-			list = append(list, slog.Float64(attributeValue, s.Value))
+			list = append(list, slog.Float64(genai.EvaluationScoreValue, s.Value))
 			if s.Label != "" {
-				list = append(list, slog.String(attributeLabel, s.Label))
+				list = append(list, slog.String(genai.EvaluationScoreLabel, s.Label))
 			}
 			if explanations && s.Explanation != "" {
-				list = append(list, slog.String(attributeExplanation, s.Explanation))
+				list = append(list, slog.String(genai.EvaluationExplanation, s.Explanation))
 			}
 		}
-		out[i] = Event{eventResult, list}
+		out[i] = Event{genai.EvaluationResult, list}
 	}
 	return out
 }
@@ -71,8 +59,8 @@ func errorType(err error) string {
 }
 
 // LogEvents makes an OnResult that writes the events of each result to a logger,
-// at level Info and with the event's name as the message. OpenTelemetry's bridge
-// for slog makes events of them.
+// at level Info and with the event's name as the message. Package
+// monitor/judge/otelexport makes OpenTelemetry's own events of them.
 func LogEvents(logger *slog.Logger, explanations bool) func(Result) {
 	return func(r Result) {
 		for _, e := range Events(&r, explanations) {

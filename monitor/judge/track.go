@@ -31,7 +31,7 @@ const TablePath = "eval_results_table.json"
 
 // Log writes the report to a run: the summaries as metrics ("exact/mean",
 // "exact/low", "exact/high", "exact/count", "exact/failed", "exact/skipped", and
-// "…/agreement" and "…/kappa" of a judge), what it took ("judge/calls", …), and the
+// "…/agreement", "…/kappa" and "…/alpha" of a judge), what it took ("judge/calls", …), and the
 // rows as a table that MLflow shows.
 func (r *Report) Log(ctx context.Context, run Run, files Files) error {
 	table, err := r.Table()
@@ -103,8 +103,12 @@ func (r *Report) metrics() []tracking.Metric {
 		if a := s.Agreement; a != nil {
 			put(name+"agreement", a.Raw)
 			put(name+"kappa", a.Kappa)
+			put(name+"alpha", a.Alpha)
 		}
 	}
+	put("judge/samples", float64(r.Samples))
+	put("judge/taken", float64(r.Taken))
+	put("judge/replayed", float64(r.Replayed))
 	put("judge/calls", float64(r.Usage.Calls))
 	put("judge/input_tokens", float64(r.Usage.Input))
 	put("judge/output_tokens", float64(r.Usage.Output))
@@ -145,7 +149,7 @@ func (r *Report) String() string {
 		s := &r.Scorers[i]
 		fmt.Fprintf(&b, "%s: mean %s [%s, %s] of %d, %d failed, %d skipped", s.Name, number(s.Mean), number(s.Low), number(s.High), s.Count, s.Failed, s.Skipped)
 		if a := s.Agreement; a != nil {
-			fmt.Fprintf(&b, "; agrees with itself in %s, kappa %s [%s, %s]", number(a.Raw), number(a.Kappa), number(a.KappaLow), number(a.KappaHigh))
+			fmt.Fprintf(&b, "; agrees with itself in %s, kappa %s [%s, %s], alpha %s", number(a.Raw), number(a.Kappa), number(a.KappaLow), number(a.KappaHigh), number(a.Alpha))
 		}
 		b.WriteByte('\n')
 	}

@@ -54,6 +54,7 @@ for i in range(200):
         "got": got, "want": want,
         "rouge_l": rouge.score(want, got)["rougeL"].fmeasure,
         "bleu": sacrebleu.sentence_bleu(tokens(got), [tokens(want)], tokenize="none", use_effective_order=False).score / 100,
+        "chrf": sacrebleu.sentence_chrf(got, [want]).score / 100,
         "token_f1": f1(got, want),
         "edits": edits(got, want),
     })

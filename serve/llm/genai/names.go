@@ -44,6 +44,14 @@ const (
 // EvaluationResult is the event of a judge's verdict.
 const EvaluationResult = "gen_ai.evaluation.result"
 
+// Attributes of EvaluationResult, beside ResponseID, RequestModel and ErrorType.
+const (
+	EvaluationName        = "gen_ai.evaluation.name"
+	EvaluationScoreValue  = "gen_ai.evaluation.score.value"
+	EvaluationScoreLabel  = "gen_ai.evaluation.score.label"
+	EvaluationExplanation = "gen_ai.evaluation.explanation"
+)
+
 // DurationBuckets and TokenBuckets are the bounds that the conventions recommend
 // for their histograms.
 func DurationBuckets() []float64 {
