@@ -54,6 +54,7 @@ type appender struct {
 	bloom    []string
 	files    []draft // When finish has returned.
 	progress func(Progress)
+	bare     bool // No profile is counted.
 
 	jobs  []*fileJob
 	open  *fileJob // Takes row groups; nil between files.
@@ -222,6 +223,9 @@ func (w *appender) store(j *fileJob) error {
 		return err
 	}
 	values := scan.New(w.schema, j.base)
+	if w.bare {
+		values = scan.Bare(w.schema, j.base)
+	}
 	for rec := range j.groups {
 		err := w.ctx.Err()
 		if err == nil {

@@ -2,7 +2,9 @@ package dataset_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -13,6 +15,8 @@ import (
 
 	"github.com/millwright-ml/millwright/dataset"
 	"github.com/millwright-ml/millwright/dataset/blob"
+	"github.com/millwright-ml/millwright/dataset/filter"
+	"github.com/millwright-ml/millwright/dataset/profile"
 )
 
 func TestEveryTypeComesBackExactly(t *testing.T) {
@@ -184,6 +188,71 @@ func TestSameRowsAppendedTwiceCountTwice(t *testing.T) {
 		require.Equal(t, v.Files[0].SHA256, v.Files[2].SHA256)
 		require.NotEqual(t, v.Files[0].Path, v.Files[2].Path)
 	})
+}
+
+// TestNoProfileKeepsTheStatistics leaves out the profile of some commits: the
+// files and their statistics are the same, and so is the profile, which is then
+// counted of the rows.
+func TestNoProfileKeepsTheStatistics(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	mem := &blob.Mem{}
+	with, without := create(t, mem, "with", everyType), create(t, mem, "without", everyType)
+	var rows []arrow.Record
+	for i := range 3 {
+		rows = append(rows, everyRecord(t, memory.DefaultAllocator, i*250, (i+1)*250))
+	}
+	var want, got *dataset.Version
+	var err error
+	for i, rec := range rows {
+		want, err = with.Append(ctx, reader(t, rec), nil)
+		require.NoError(t, err)
+		got, err = without.Append(ctx, reader(t, rec), &dataset.CommitOptions{NoProfile: i != 1})
+		require.NoError(t, err)
+	}
+	require.Equal(t, want.Digest, got.Digest)
+	stats := func(name string) (out []string) {
+		for n := range 4 {
+			entry, err := blob.ReadAll(ctx, mem, fmt.Sprintf("%s/_delta_log/%020d.json", name, n), 1<<20)
+			require.NoError(t, err)
+			for line := range strings.Lines(string(entry)) {
+				var action struct{ Add *struct{ Stats string } }
+				require.NoError(t, json.Unmarshal([]byte(line), &action))
+				if action.Add != nil {
+					out = append(out, action.Add.Stats)
+				}
+			}
+		}
+		return out
+	}
+	require.Len(t, stats("with"), 3)
+	require.Equal(t, stats("with"), stats("without"))
+	wanted, err := want.Profile(ctx)
+	require.NoError(t, err)
+	counted, err := got.Profile(ctx)
+	require.NoError(t, err)
+	a, err := json.Marshal(wanted)
+	require.NoError(t, err)
+	b, err := json.Marshal(counted)
+	require.NoError(t, err)
+	require.JSONEq(t, string(a), string(b))
+	report, err := without.Verify(ctx, nil)
+	require.NoError(t, err)
+	require.True(t, report.OK(), "%v", report.Damage)
+
+	// Rows that take the place of others, and expectations, which need a profile.
+	v, err := without.Overwrite(ctx, reader(t, rows[0]), &dataset.CommitOptions{NoProfile: true, Where: filter.Lt("id", 100)})
+	require.Error(t, err, "%v", v) // The rows are not all below 100.
+	v, err = without.Overwrite(ctx, reader(t, everyRecord(t, memory.DefaultAllocator, 0, 50)), &dataset.CommitOptions{NoProfile: true, Where: filter.Lt("id", 100)})
+	require.NoError(t, err)
+	counted, err = v.Profile(ctx)
+	require.NoError(t, err)
+	require.EqualValues(t, 700, counted.Rows)
+	v, err = without.Append(ctx, reader(t, rows[1]), &dataset.CommitOptions{NoProfile: true, Expect: []profile.Expectation{{Check: profile.CheckNulls, Column: "id"}}})
+	require.NoError(t, err)
+	passed, err := v.Validation(ctx)
+	require.NoError(t, err)
+	require.True(t, passed.Passed)
 }
 
 func TestProfileIsThatOfAllRows(t *testing.T) {

@@ -107,6 +107,7 @@ func (b *Branch) write(ctx context.Context, tip *snapshot, rr array.RecordReader
 		return nil, nil, err
 	}
 	defer w.close()
+	w.bare = opts.NoProfile && g == nil
 	if err := w.key(opts.Key); err != nil {
 		return nil, nil, err
 	}
@@ -134,11 +135,13 @@ func (b *Branch) write(ctx context.Context, tip *snapshot, rr array.RecordReader
 
 // recordOf is the commit record of what an appender wrote.
 func recordOf(w *appender) (*record, error) {
-	counted, err := json.Marshal(w.summary())
-	if err != nil {
-		return nil, err
+	r := &record{Rows: w.rows}
+	if !w.bare {
+		var err error
+		if r.Profile, err = json.Marshal(w.summary()); err != nil {
+			return nil, err
+		}
 	}
-	r := &record{Rows: w.rows, Profile: counted}
 	for _, f := range w.files {
 		r.Files = append(r.Files, f.File)
 	}

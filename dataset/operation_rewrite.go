@@ -122,6 +122,9 @@ func (r *rewrite) record(fresh *record) (*record, error) {
 		out.Rows += fresh.Rows
 		out.Files = append(out.Files, fresh.Files...)
 		out.Validation = fresh.Validation
+		if len(fresh.Profile) == 0 {
+			return out, nil // See CommitOptions.NoProfile.
+		}
 		var t profile.Table
 		if err := json.Unmarshal(fresh.Profile, &t); err != nil {
 			return nil, err

@@ -97,7 +97,7 @@ func (l *Log) write(ctx context.Context, c *chunk) (lost int, err error) {
 		return 0, err
 	}
 	defer rr.Release()
-	_, err = l.data.Append(ctx, rr, &dataset.CommitOptions{Message: "inference log", App: c.app, AppVersion: c.number})
+	_, err = l.data.Append(ctx, rr, &dataset.CommitOptions{Message: "inference log", App: c.app, AppVersion: c.number, NoProfile: true})
 	return lost, err
 }
 

@@ -43,7 +43,14 @@ type bounds interface {
 }
 
 // New scans a file of the schema that starts with row base of an append.
-func New(schema *arrow.Schema, base int64) *Scanner {
+func New(schema *arrow.Schema, base int64) *Scanner { return start(schema, base, profiled) }
+
+// Bare is New without a profile: it checks and counts the statistics of files.
+func Bare(schema *arrow.Schema, base int64) *Scanner {
+	return start(schema, base, func(arrow.DataType) bool { return false })
+}
+
+func start(schema *arrow.Schema, base int64, profiled func(arrow.DataType) bool) *Scanner {
 	s := &Scanner{base: base}
 	indexed := 0
 	for _, f := range schema.Fields() {

@@ -23,7 +23,8 @@ func profiled(t arrow.DataType) bool {
 	return false
 }
 
-// add feeds the values of one batch to the profile and the bounds.
+// add feeds the values of one batch to the profile and the bounds, of which a
+// column may have one, both, or none.
 func (c *column) add(a arrow.Array, facts pqfile.Facts, texts *profile.TextCounter) {
 	switch a := a.(type) {
 	case *array.Boolean:
@@ -48,12 +49,13 @@ func (c *column) add(a arrow.Array, facts pqfile.Facts, texts *profile.TextCount
 		scale := a.DataType().(*arrow.Decimal128Type).Scale
 		b, _ := c.bounds.(*decimalBounds)
 		for i := range a.Len() {
-			if a.IsNull(i) {
+			null := a.IsNull(i)
+			if c.summary != nil && null {
 				c.summary.AddNull()
-				continue
+			} else if c.summary != nil {
+				c.summary.AddFloat(a.Value(i).ToFloat64(scale))
 			}
-			c.summary.AddFloat(a.Value(i).ToFloat64(scale))
-			if b != nil {
+			if b != nil && !null {
 				b.add(a.Value(i))
 			}
 		}
@@ -72,7 +74,9 @@ const block = 1024
 // numbers profiles v * mul / div, which is how times become Unix seconds.
 func numbers[T number](c *column, a arrow.Array, values []T, mul, div float64, facts pqfile.Facts) {
 	if nulls := a.NullN(); nulls > 0 {
-		c.summary.AddNulls(uint64(nulls))
+		if c.summary != nil {
+			c.summary.AddNulls(uint64(nulls))
+		}
 		if nulls == len(values) {
 			return
 		}
@@ -81,6 +85,9 @@ func numbers[T number](c *column, a arrow.Array, values []T, mul, div float64, f
 	if b != nil && facts.Bounded {
 		b.widen(facts)
 		b = nil
+	}
+	if c.summary == nil && b == nil {
+		return
 	}
 	if facts.Dict != nil && b == nil {
 		counted := make([]float64, len(facts.Dict.Counts))
@@ -104,7 +111,12 @@ func numbers[T number](c *column, a arrow.Array, values []T, mul, div float64, f
 			}
 			part = valid[:n]
 		}
+		if b != nil {
+			b.add(part)
+		}
 		switch {
+		case c.summary == nil:
+			continue
 		case mul == 1 && div == 1:
 			for i, v := range part {
 				floats[i] = float64(v)
@@ -115,9 +127,6 @@ func numbers[T number](c *column, a arrow.Array, values []T, mul, div float64, f
 			}
 		}
 		c.summary.AddFloats(floats[:len(part)])
-		if b != nil {
-			b.add(part)
-		}
 	}
 }
 
@@ -176,8 +185,10 @@ func (c *column) addBools(a *array.Boolean) {
 			}
 		}
 	}
-	c.summary.AddNulls(uint64(a.NullN()))
-	c.summary.AddCounted([]float64{0, 1}, []uint32{uint32(n - set), uint32(set)})
+	if c.summary != nil {
+		c.summary.AddNulls(uint64(a.NullN()))
+		c.summary.AddCounted([]float64{0, 1}, []uint32{uint32(n - set), uint32(set)})
+	}
 	if b, ok := c.bounds.(*boolBounds); ok {
 		b.seenFalse, b.seenTrue = b.seenFalse || set < n, b.seenTrue || set > 0
 	}
@@ -193,13 +204,18 @@ func (c *column) addTexts(a *array.String, facts pqfile.Facts, texts *profile.Te
 		b.add(string(facts.Max))
 		b = nil
 	}
-	if facts.Dict != nil {
+	if c.summary == nil && b == nil {
+		return
+	}
+	if facts.Dict != nil && c.summary != nil {
 		c.summary.AddNulls(uint64(a.NullN()))
 		texts.AddCounted(c.summary, len(facts.Dict.Counts), facts.Dict.Text, facts.Dict.Counts)
 		return
 	}
 	if nulls := a.NullN(); nulls > 0 {
-		c.summary.AddNulls(uint64(nulls))
+		if c.summary != nil {
+			c.summary.AddNulls(uint64(nulls))
+		}
 		at, k := make([]int32, n-nulls+1), 0
 		bits, from := a.NullBitmapBytes(), a.Data().Offset()
 		for i := from; i < from+n; i++ {
@@ -208,7 +224,9 @@ func (c *column) addTexts(a *array.String, facts pqfile.Facts, texts *profile.Te
 		}
 		n, value = k, func(i int) string { return a.Value(int(at[i])) }
 	}
-	texts.Add(c.summary, n, value)
+	if c.summary != nil {
+		texts.Add(c.summary, n, value)
+	}
 	if b == nil || n == 0 {
 		return
 	}
