@@ -44,8 +44,9 @@ func TestEnginesReadInferences(t *testing.T) {
 		Errors    []string       `json:"errors"`
 		Redacted  bool           `json:"redacted"`
 		Cities    []string       `json:"cities"`
+		Opened    int            `json:"opened"` // Of the 4 files, for one hour of one version.
 	}
-	want := answer{ByVersion: map[string]int{}, Errors: []string{"", "the model has no such version"}, Redacted: true}
+	want := answer{ByVersion: map[string]int{}, Errors: []string{"", "the model has no such version"}, Redacted: true, Opened: 1}
 	start := time.Date(2026, 11, 22, 5, 30, 0, 0, time.UTC)
 	for i := range 600 {
 		r := inferlog.Record{

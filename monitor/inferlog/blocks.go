@@ -154,6 +154,12 @@ func (b *blocks) fill(rows monitor.Rows) *batch {
 	out.entries = b.entries
 	out.size = len(ids) + 8*n
 	width := len(rows.Reference.Features)
+	if n == len(rows.Scores) {
+		// Eight neighbouring columns at a time, which are one cache line of a row.
+		for j := 0; j < width; j += gathered {
+			b.gather(rows.Values, j, min(gathered, width-j), width, n)
+		}
+	}
 	for j, f := range rows.Reference.Features {
 		if f.Bins.Kind == profile.Categorical {
 			t := &b.texts[j]
@@ -164,9 +170,11 @@ func (b *blocks) fill(rows monitor.Rows) *batch {
 			b.inputs[j] = t
 			continue
 		}
-		b.numbers[j] = b.numbers[j][:0]
-		for _, i := range b.chosen {
-			b.numbers[j] = append(b.numbers[j], rows.Values[i*width+j])
+		if n < len(rows.Scores) {
+			b.numbers[j] = b.numbers[j][:0]
+			for _, i := range b.chosen {
+				b.numbers[j] = append(b.numbers[j], rows.Values[i*width+j])
+			}
 		}
 		out.size += 8 * n
 		b.inputs[j] = b.numbers[j]
@@ -178,6 +186,35 @@ func (b *blocks) fill(rows monitor.Rows) *batch {
 	b.outputs[0] = scores
 	out.inputs, out.outputs = b.inputs, b.outputs
 	return out
+}
+
+// gathered is how many columns are taken out of the rows in one pass.
+const gathered = 8
+
+// gather copies k neighbouring columns of all rows.
+func (b *blocks) gather(values []float64, from, k, width, n int) {
+	for j := from; j < from+k; j++ {
+		if cap(b.numbers[j]) < n {
+			b.numbers[j] = make([]float64, n)
+		}
+		b.numbers[j] = b.numbers[j][:n]
+	}
+	if k < gathered {
+		for c := from; c < from+k; c++ {
+			column := b.numbers[c]
+			for i := range column {
+				column[i] = values[i*width+c]
+			}
+		}
+		return
+	}
+	c0, c1, c2, c3 := b.numbers[from][:n], b.numbers[from+1][:n], b.numbers[from+2][:n], b.numbers[from+3][:n]
+	c4, c5, c6, c7 := b.numbers[from+4][:n], b.numbers[from+5][:n], b.numbers[from+6][:n], b.numbers[from+7][:n]
+	for i := range n {
+		row := values[i*width+from : i*width+from+gathered : i*width+from+gathered]
+		c0[i], c1[i], c2[i], c3[i] = row[0], row[1], row[2], row[3]
+		c4[i], c5[i], c6[i], c7[i] = row[4], row[5], row[6], row[7]
+	}
 }
 
 // add appends the text of a code, null for one that the reference has not.

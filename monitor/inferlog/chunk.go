@@ -138,8 +138,7 @@ func (c *column) add(v any, rows int) {
 		}
 	case [][]byte:
 		for _, s := range v {
-			c.text = append(c.text, s...)
-			c.offsets = append(c.offsets, int32(len(c.text)))
+			c.addText(s)
 		}
 	case *nullableText:
 		for i, s := range v.texts {
@@ -237,33 +236,46 @@ func (c *chunk) find(id string) *Record {
 
 // record shows the chunk as Arrow. Numbers and text are not copied.
 func (c *chunk) record(schema *arrow.Schema) arrow.Record {
-	ids, faults := array.NewStringBuilder(memory.DefaultAllocator), array.NewStringBuilder(memory.DefaultAllocator)
-	row := array.NewInt32Builder(memory.DefaultAllocator)
-	at := array.NewTimestampBuilder(memory.DefaultAllocator, arrow.FixedWidthTypes.Timestamp_us.(*arrow.TimestampType))
-	model := array.NewStringBuilder(memory.DefaultAllocator)
-	version := array.NewStringBuilder(memory.DefaultAllocator)
-	latency := array.NewInt64Builder(memory.DefaultAllocator)
-	ids.Reserve(c.rows)
-	row.Reserve(c.rows)
-	at.Reserve(c.rows)
-	latency.Reserve(c.rows)
-	for _, r := range c.requests {
-		id, fault := string(c.texts[r.idFrom:r.idTo]), string(c.texts[r.idTo:r.errTo])
-		for i := range r.rows {
-			ids.Append(id)
-			row.Append(int32(i))
-			at.Append(arrow.Timestamp(r.at))
-			model.Append(c.key.model)
-			version.Append(c.key.version)
-			latency.Append(r.latency)
-			faults.Append(fault)
+	// What the rows of a request have in common. An id and the error behind it are
+	// no longer together than all texts, unless a request has many rows.
+	ids, faults := newTexts(c.rows, len(c.texts)), newTexts(c.rows, 0)
+	models, versions := newTexts(c.rows, c.rows*len(c.key.model)), newTexts(c.rows, c.rows*len(c.key.version))
+	row, at, latency := column{t: Int32, i32: make([]int32, 0, c.rows)}, make([]int64, 0, c.rows), column{t: Int64, i64: make([]int64, 0, c.rows)}
+	for i := range c.requests {
+		r := &c.requests[i]
+		id, fault := c.texts[r.idFrom:r.idTo], c.texts[r.idTo:r.errTo]
+		for n := range r.rows {
+			ids.addText(id)
+			faults.addText(fault)
+			row.i32 = append(row.i32, int32(n))
+			at = append(at, r.at)
+			latency.i64 = append(latency.i64, r.latency)
 		}
 	}
-	cols := []arrow.Array{ids.NewArray(), row.NewArray(), at.NewArray(), model.NewArray(), version.NewArray(), latency.NewArray(), faults.NewArray()}
+	model, version := []byte(c.key.model), []byte(c.key.version)
+	for range c.rows {
+		models.addText(model)
+		versions.addText(version)
+	}
+	times := array.MakeFromData(array.NewData(arrow.FixedWidthTypes.Timestamp_us, c.rows,
+		[]*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int64Traits.CastToBytes(at))}, nil, 0, 0))
+	cols := []arrow.Array{
+		ids.array(c.rows), row.array(c.rows), times, models.array(c.rows), versions.array(c.rows), latency.array(c.rows), faults.array(c.rows),
+	}
 	for i := range c.columns {
 		cols = append(cols, c.columns[i].array(c.rows))
 	}
 	return array.NewRecord(schema, cols, int64(c.rows))
+}
+
+// newTexts is a column of text with room for so many rows and bytes.
+func newTexts(rows, size int) *column {
+	return &column{t: String, text: make([]byte, 0, size), offsets: append(make([]int32, 0, rows+1), 0)}
+}
+
+func (c *column) addText(s []byte) {
+	c.text = append(c.text, s...)
+	c.offsets = append(c.offsets, int32(len(c.text)))
 }
 
 func (c *column) array(rows int) arrow.Array {

@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"math"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -123,12 +125,28 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 }
 
+// opened notes which data files are read.
+type opened struct {
+	blob.Store
+	mu    sync.Mutex
+	files map[string]bool
+}
+
+func (o *opened) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
+	if strings.HasSuffix(key, ".parquet") {
+		o.mu.Lock()
+		o.files[key] = true
+		o.mu.Unlock()
+	}
+	return o.Store.Get(ctx, key, off, n)
+}
+
 // TestPartitions writes one file for each hour, model and version, so that
 // statistics leave out the others, and expires by the hour.
 func TestPartitions(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	s := &blob.Mem{}
+	s := &opened{Store: &blob.Mem{}, files: map[string]bool{}}
 	l := open(t, s, &inferlog.Options{FlushEvery: -1})
 	start := time.Date(2026, 11, 22, 5, 0, 0, 0, time.UTC)
 	for i := range 240 {
@@ -152,6 +170,7 @@ func TestPartitions(t *testing.T) {
 	}
 	require.NoError(t, rr.Err())
 	require.EqualValues(t, 60, n)
+	require.Len(t, s.files, 1, "the files of other hours and versions are not opened")
 
 	require.NoError(t, l.Expire(ctx, start.Add(2*time.Hour+30*time.Minute)))
 	v, err = d.Latest(ctx)

@@ -184,7 +184,6 @@ func differences(want, have *arrow.Schema) []string {
 // check says how many rows and bytes a record has, and what is wrong with it.
 // A record with a fault counts as its longest slice, and as one row at least.
 func (s Schema) check(r *Record) (rows, size int, fault string) {
-	size = len(r.RequestID) + len(r.Model) + len(r.Version) + len(r.Error)
 	fail := func(format string, args ...any) {
 		if fault == "" {
 			fault = fmt.Sprintf(format, args...)
@@ -223,6 +222,8 @@ func (s Schema) check(r *Record) (rows, size int, fault string) {
 	if rows == 0 {
 		fail("it has no rows")
 	}
+	// Each row of the dataset has them.
+	size += rows * (len(r.RequestID) + len(r.Model) + len(r.Version) + len(r.Error))
 	return max(rows, 1), max(size, 0), fault
 }
 

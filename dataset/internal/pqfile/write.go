@@ -139,7 +139,7 @@ func (w *Writer) Write(rec arrow.RecordBatch, spaces []*Space, look Look) error 
 		// About what most rows take in a file: memory that is not written to costs
 		// little, moving a file that grows costs more.
 		size := ArrowBytes(rec)
-		need := size / 4 * 3
+		need := size + size/32 // Little of it is written to where values shrink.
 		if w.arrow > 0 {
 			need = int64(float64(len(w.space.file)) / float64(w.arrow) * float64(size) * 9 / 8) // As those before.
 		}
