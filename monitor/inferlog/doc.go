@@ -50,9 +50,9 @@
 //
 // A file holds the rows of one hour, model and version, and the statistics of
 // files let whoever asks for some of them leave out the files of all others:
-// dataset.ReadOptions.Where, DuckDB and delta-rs do. That is what a
-// Delta table with partition columns gives, at the same cost to a query, without
-// its price: the values of such columns are in no file, so that a file by itself
-// would not say what its rows are, nor its digest, by which the dataset names,
-// checks and finds files, speak for them.
+// dataset.ReadOptions.Where and delta-rs do, DuckDB by model and version. That is
+// what a Delta table with partition columns gives, at the same cost to a query,
+// without its price: the values of such columns are in no file, so that a file by
+// itself would not say what its rows are, nor its digest, by which the dataset
+// names, checks and finds files, speak for them.
 package inferlog

@@ -49,9 +49,8 @@ def one(sql):
     return db.execute(sql).fetchall()
 
 
-# Delta's kernel does not trust the maximum of a timestamp, which is cut off at
-# milliseconds: a bound above is what it leaves files out by.
-plan = one(f"EXPLAIN ANALYZE SELECT sum(in_amount) FROM {source} WHERE version = '4' AND time < TIMESTAMPTZ '2026-11-22 06:00:00+00'")
+# DuckDB does not leave out files by bounds of times, only by the version.
+plan = one(f"EXPLAIN ANALYZE SELECT sum(in_amount) FROM {source} WHERE version = '4'")
 answers["duckdb"] = {
     "rows": one(f"SELECT count(*) FROM {source}")[0][0],
     "requests": one(f"SELECT count(DISTINCT request_id) FROM {source}")[0][0],
