@@ -261,7 +261,7 @@ var table = &archtest.Table{
 		"serve/deploy":          {Own: []string{"serve", "serve/oip"}},
 		"serve/remote":          {Own: []string{"serve", "serve/oip"}},
 
-		"serve/ort": {Own: []string{"serve", "serve/oip"}, Link: []string{"github.com/ebitengine/purego"}},
+		"serve/ort": {Own: []string{"serve", "serve/oip", "serve/internal/onnxpb"}, Link: []string{"github.com/ebitengine/purego"}},
 
 		"serve/llm":                           {Own: []string{"internal/httperr"}},
 		"serve/llm/genai":                     {},

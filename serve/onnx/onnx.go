@@ -30,9 +30,7 @@ package onnx
 import (
 	"context"
 	"fmt"
-	"io"
 	"io/fs"
-	"path"
 
 	"github.com/millwright-ml/millwright/internal/errs"
 	"github.com/millwright-ml/millwright/serve"
@@ -101,50 +99,21 @@ func parse(data []byte) (*Model, error) {
 func Load(files fs.FS, opts *Options) (*Model, error) {
 	o := opts.withDefaults()
 	if o.File == "" {
-		name, err := only(files)
+		name, err := onnxpb.Find(files)
 		if err != nil {
 			return nil, fmt.Errorf("onnx: load: %w", err)
 		}
 		o.File = name
 	}
-	f, err := files.Open(o.File)
-	if err != nil {
-		return nil, fmt.Errorf("onnx: load: %w", err)
-	}
-	defer func() { _ = f.Close() }() // Only read.
-	data, err := io.ReadAll(io.LimitReader(f, o.MaxBytes+1))
+	data, err := onnxpb.ReadFile(files, o.File, o.MaxBytes)
 	if err != nil {
 		return nil, fmt.Errorf("onnx: load %q: %w", o.File, err)
-	}
-	if int64(len(data)) > o.MaxBytes {
-		return nil, fmt.Errorf("onnx: load %q: the file has more than %d bytes: %w", o.File, o.MaxBytes, ErrInvalid)
 	}
 	m, err := parse(data)
 	if err != nil {
 		return nil, fmt.Errorf("onnx: load %q: %w", o.File, err)
 	}
 	return m, nil
-}
-
-// only finds the one ONNX file.
-func only(files fs.FS) (string, error) {
-	found, entries := "", 0
-	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
-		if entries++; err == nil && entries > 10_000 {
-			err = fmt.Errorf("there are more than 10,000 files, name the model with Options.File: %w", ErrInvalid)
-		}
-		if err == nil && !d.IsDir() && path.Ext(name) == ".onnx" {
-			if found != "" {
-				err = fmt.Errorf("there are %q and %q, name one with Options.File: %w", found, name, ErrNotFound)
-			}
-			found = name
-		}
-		return err
-	})
-	if err == nil && found == "" {
-		err = fmt.Errorf("no file ends in .onnx: %w", ErrNotFound)
-	}
-	return found, err
 }
 
 // Runtime loads models for a server. It is a [serve.Runtime].

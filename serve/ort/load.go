@@ -1,16 +1,13 @@
 package ort
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"path"
 	"slices"
 
 	"github.com/millwright-ml/millwright/serve"
+	"github.com/millwright-ml/millwright/serve/internal/onnxpb"
 )
 
 // Load makes a model of the one ONNX file among the files, as they come from a
@@ -21,7 +18,7 @@ func (l *Library) Load(files fs.FS, opts *Options) (*Model, error) {
 		return nil, fmt.Errorf("ort: load: %w", err)
 	}
 	if o.File == "" {
-		if o.File, err = only(files); err != nil {
+		if o.File, err = onnxpb.Find(files); err != nil {
 			return nil, fmt.Errorf("ort: load: %w", err)
 		}
 	}
@@ -59,7 +56,7 @@ func (l *Library) load(files fs.FS, o *Options) (*Model, error) {
 
 // gather reads the model and what belongs to it.
 func gather(files fs.FS, o *Options) (*source, error) {
-	model, err := read(files, o.File, min(o.MaxBytes, maxFile))
+	model, err := onnxpb.ReadFile(files, o.File, min(o.MaxBytes, maxFile))
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +66,7 @@ func gather(files fs.FS, o *Options) (*source, error) {
 	}
 	slices.Sort(src.beside)
 	for _, name := range src.beside {
-		data, err := read(files, beside(o.File, name), o.MaxBytes-src.size)
+		data, err := onnxpb.ReadFile(files, beside(o.File, name), o.MaxBytes-src.size)
 		if err != nil {
 			return nil, fmt.Errorf("the constants in %q: %w", name, err)
 		}
@@ -77,54 +74,6 @@ func gather(files fs.FS, o *Options) (*source, error) {
 		src.size += int64(len(data))
 	}
 	return src, nil
-}
-
-// read reads a file of bounded size.
-func read(files fs.FS, name string, most int64) ([]byte, error) {
-	f, err := files.Open(name)
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w: %w", err, ErrNotFound)
-		}
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // Only read.
-	var b bytes.Buffer
-	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-		if info.Size() > most {
-			return nil, fmt.Errorf("it has %d bytes, more than the %d that are allowed: %w", info.Size(), most, ErrInvalid)
-		}
-		b.Grow(int(info.Size()) + bytes.MinRead) // Room to find the end.
-	}
-	n, err := io.Copy(&b, io.LimitReader(f, most+1))
-	if err == nil && n > most {
-		err = fmt.Errorf("it has more than the %d bytes that are allowed: %w", most, ErrInvalid)
-	}
-	return b.Bytes(), err
-}
-
-// maxEntries bounds the search for the model among the files.
-const maxEntries = 10_000
-
-// only finds the one ONNX file.
-func only(files fs.FS) (string, error) {
-	found, entries := "", 0
-	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
-		if entries++; err == nil && entries > maxEntries {
-			err = fmt.Errorf("there are more than %d files, name the model with Options.File: %w", maxEntries, ErrInvalid)
-		}
-		if err == nil && !d.IsDir() && path.Ext(name) == ".onnx" {
-			if found != "" {
-				err = fmt.Errorf("there are %q and %q, name one with Options.File: %w", found, name, ErrNotFound)
-			}
-			found = name
-		}
-		return err
-	})
-	if err == nil && found == "" {
-		err = fmt.Errorf("no file ends in .onnx: %w", ErrNotFound)
-	}
-	return found, err
 }
 
 // Runtime loads models for a server. It is a [serve.Runtime].

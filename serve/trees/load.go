@@ -13,6 +13,7 @@ import (
 	"github.com/millwright-ml/millwright/internal/errs"
 	"github.com/millwright-ml/millwright/serve"
 	"github.com/millwright-ml/millwright/serve/internal/modeldoc"
+	"github.com/millwright-ml/millwright/serve/internal/onnxpb"
 )
 
 // Parse makes a model of the bytes of a file, whose format is found out from its
@@ -98,32 +99,15 @@ func Load(files fs.FS, opts *Options) (*Model, error) {
 		}
 		o.File = name
 	}
-	data, err := read(files, o.File, o.MaxBytes)
+	data, err := onnxpb.ReadFile(files, o.File, o.MaxBytes)
 	if err != nil {
-		return nil, fmt.Errorf("trees: load: %w", err)
+		return nil, fmt.Errorf("trees: load %q: %w", o.File, err)
 	}
 	m, err := parse(data, &o)
 	if err != nil {
 		return nil, fmt.Errorf("trees: load %q: %w", o.File, err)
 	}
 	return m, nil
-}
-
-// read reads a file of bounded size.
-func read(files fs.FS, name string, most int64) ([]byte, error) {
-	f, err := files.Open(name)
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w: %w", err, errs.ErrNotFound)
-		}
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // Only read.
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(data)) > most {
-		err = fmt.Errorf("%q has more than %d bytes: %w", name, most, errs.ErrInvalid)
-	}
-	return data, err
 }
 
 // maxEntries bounds the search for the model among the files.
