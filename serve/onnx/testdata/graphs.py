@@ -2,7 +2,8 @@
 """Collects ONNX's own cases of the operators that package onnx knows, and makes
 pipelines of scikit-learn with the answers of ONNX Runtime.
 
-    graphs.py OUT.zip
+    graphs.py OUT.zip           what the package's own tests read
+    graphs.py OUT.zip fresh     pipelines only: more of them, trained now, and answers to all rows
 """
 import json
 import sys
@@ -17,6 +18,8 @@ KNOWN = set("""Abs Add ArgMax Cast Ceil Concat Constant Div Exp Flatten Floor Ga
 Neg Pow Reciprocal Relu Reshape Sigmoid Softmax Sqrt Sub Tanh ArrayFeatureExtractor Binarizer Imputer LabelEncoder
 LinearClassifier LinearRegressor Normalizer OneHotEncoder Scaler TreeEnsembleClassifier TreeEnsembleRegressor ZipMap""".split())
 TYPES = {"float32": "FP32", "float64": "FP64", "int64": "INT64", "int32": "INT32", "bool": "BOOL", "object": "BYTES"}
+FRESH = sys.argv[2:] == ["fresh"]
+NET = 10 if FRESH else 200  # rounds of a net
 archive = zipfile.ZipFile(sys.argv[1], "w", zipfile.ZIP_DEFLATED, compresslevel=9)
 
 
@@ -64,7 +67,9 @@ def pipelines():
     from skl2onnx import to_onnx
     from sklearn import datasets, ensemble, impute, linear_model, neural_network, pipeline, preprocessing
 
-    def case(name, steps, x, y, rows, **options):
+    def case(name, steps, x, y, rows):
+        if FRESH:
+            x, y, rows = x[-500:], y[-500:], x[-500:]
         model = pipeline.make_pipeline(*steps).fit(x, y)
         classifier = hasattr(model, "predict_proba")
         file = to_onnx(model, x[:1].astype(np.float32), target_opset={"": 17, "ai.onnx.ml": 3}, options={id(model): {"zipmap": False}} if classifier else None).SerializeToString()
@@ -80,22 +85,65 @@ def pipelines():
     case("logistic", [p.StandardScaler(), l.LogisticRegression(max_iter=500)], x, y, x[:60])
     case("imputed", [impute.SimpleImputer(), p.MinMaxScaler(), l.LogisticRegression(max_iter=500)], holes, y, holes[:60])
     case("forest", [impute.SimpleImputer(), p.StandardScaler(), ensemble.RandomForestClassifier(8, max_depth=5, random_state=1)], holes, y, holes[:60])
-    case("net", [p.StandardScaler(), m.MLPClassifier(hidden_layer_sizes=(16, 8), max_iter=200, random_state=1)], x, y, x[:60])
+    case("net", [p.StandardScaler(), m.MLPClassifier(hidden_layer_sizes=(16, 8), max_iter=NET, random_state=1)], x, y, x[:60])
     names = np.array(["malignant", "benign"])[y]
     case("names", [p.Normalizer(), l.LogisticRegression()], x, names, x[:60])
     x, y = datasets.load_wine(return_X_y=True)
     case("several", [p.RobustScaler(), l.LogisticRegression(max_iter=500)], x, y, x[::3])
-    case("net_several", [p.StandardScaler(), m.MLPClassifier(hidden_layer_sizes=(12,), activation="tanh", max_iter=300, random_state=1)], x, y, x[::3])
+    case("net_several", [p.StandardScaler(), m.MLPClassifier(hidden_layer_sizes=(12,), activation="tanh", max_iter=NET, random_state=1)], x, y, x[::3])
     case("max_abs", [p.MaxAbsScaler(), l.LogisticRegression()], x, y, x[::3])
     x, y = datasets.load_diabetes(return_X_y=True)
     case("ridge", [p.StandardScaler(), l.Ridge()], x, y, x[:60])
     case("lasso", [p.Binarizer(threshold=0.01), l.Lasso(alpha=0.1)], x, y, x[:60])
-    case("net_regressor", [p.StandardScaler(), m.MLPRegressor(hidden_layer_sizes=(16,), activation="logistic", max_iter=200, random_state=1)], x, y, x[:60])
+    case("net_regressor", [p.StandardScaler(), m.MLPRegressor(hidden_layer_sizes=(16,), activation="logistic", max_iter=NET, random_state=1)], x, y, x[:60])
     case("boosting", [p.StandardScaler(), ensemble.GradientBoostingRegressor(n_estimators=8, max_depth=3, random_state=1)], x, y, x[:60])
     x, y = datasets.load_digits(return_X_y=True)
     case("one_hot", [p.OneHotEncoder(handle_unknown="ignore", sparse_output=False), l.LogisticRegression(max_iter=200)], x[:, 2:12], y, x[:60, 2:12])
+    if FRESH:
+        more(case, x, y)
 
 
-nodes()
+def more(case, x, y):
+    """Pipelines that the package's own tests do not have."""
+    import onnxruntime as ort
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+    from sklearn import compose, datasets, ensemble, feature_selection, linear_model, neural_network, pipeline, preprocessing, tree
+
+    p, l, m = preprocessing, linear_model, neural_network
+    case("digits_net", [p.MinMaxScaler(), m.MLPClassifier(hidden_layer_sizes=(32,), max_iter=NET, random_state=2)], x, y, x)
+    case("digits_forest", [ensemble.ExtraTreesClassifier(20, max_depth=8, random_state=2)], x, y, x)
+    case("digits_chosen", [feature_selection.SelectKBest(k=20), p.Normalizer("l1"), l.LogisticRegression()], x, y, x)
+    case("digits_tree", [tree.DecisionTreeClassifier(max_depth=6, random_state=2)], x, y, x)
+    x, y = datasets.load_linnerud(return_X_y=True)
+    case("several_targets", [p.StandardScaler(), l.LinearRegression()], x, y, x)
+    x, y = datasets.load_diabetes(return_X_y=True)
+    for name, model in (("huber", l.HuberRegressor(max_iter=500)), ("elastic", l.ElasticNet(alpha=0.01)), ("bayes", l.BayesianRidge())):
+        case("diabetes_" + name, [p.RobustScaler(), model], x, y, x)
+
+    # A table of words and numbers, as services have them: an input a column.
+    rng = np.random.default_rng(7)
+    n = 500
+    table = {
+        "plan": rng.choice(["free", "basic", "größer"], (n, 1)).astype(object),
+        "country": rng.choice(["de", "fr", "it", "us"], (n, 1)).astype(object),
+        "usage": rng.gamma(2, 10, (n, 1)).astype(np.float32),
+        "age": rng.normal(40, 12, (n, 1)).astype(np.float32),
+    }
+    z = (table["usage"] > 20).astype(float) + (table["plan"] == "free") - 0.02 * table["age"] + rng.normal(size=(n, 1)) * 0.3
+    import pandas as pd
+
+    frame = pd.DataFrame({k: v[:, 0] for k, v in table.items()})
+    columns = compose.ColumnTransformer([("words", p.OneHotEncoder(handle_unknown="ignore"), ["plan", "country"]), ("numbers", p.StandardScaler(), ["usage", "age"])])
+    model = pipeline.make_pipeline(columns, l.LogisticRegression(max_iter=500)).fit(frame, np.where(z[:, 0] > 0, "stays", "goes"))
+    types = [(k, StringTensorType([None, 1]) if v.dtype == object else FloatTensorType([None, 1])) for k, v in table.items()]
+    file = to_onnx(model, initial_types=types, target_opset={"": 17, "ai.onnx.ml": 3}, options={id(model): {"zipmap": False}}).SerializeToString()
+    s = ort.InferenceSession(file, providers=["CPUExecutionProvider"])
+    table["country"][::10] = "xx"  # one that was never met
+    save("pipeline/table", file, [tensor(k, v) for k, v in table.items()], [tensor(o.name, a) for o, a in zip(s.get_outputs(), s.run(None, table))])
+
+
+if not FRESH:
+    nodes()
 pipelines()
 archive.close()
