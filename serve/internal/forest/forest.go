@@ -44,6 +44,8 @@ type Forest[T Float] struct {
 	// trees are even, and where they have one test a level.
 	heap      *heap[T]
 	symmetric *symmetric
+	answers   *answers // for one row of symmetric trees
+	ranked    bool     // whether one row takes the heap
 	groups    []group
 	roots     []root
 	slots     []slot
@@ -94,7 +96,11 @@ func Build[T Float](b *Builder, opts *Options) (*Forest[T], error) {
 	f.heap = f.buildHeap(b.trees, b.nodes)
 	b.trees = nil
 	if f.heap != nil {
-		f.symmetric = f.heap.levels(len(f.slots))
+		f.symmetric = f.heap.levels(len(f.slots), len(f.roots))
+		f.ranked = f.ranksRow()
+	}
+	if f.symmetric != nil && f.ranked {
+		f.answers = f.heap.answers(len(f.slots), len(f.roots))
 	}
 	f.group()
 	f.pack()
@@ -194,6 +200,9 @@ func (f *Forest[T]) Size() int64 {
 	}
 	if y := f.symmetric; y != nil {
 		size += int64(len(y.tests)) * 8
+	}
+	if a := f.answers; a != nil {
+		size += int64(len(a.tests))*2 + int64(len(a.stairs)+4*len(a.from))
 	}
 	for i := range f.slots {
 		if s := f.slots[i].set; s != nil {

@@ -8,6 +8,8 @@ type scratch[T Float] struct {
 	single []T        // the sums of one row, and one to spare
 	ranks  []*ranks   // the ranks of eight rows, for some blocks
 	levels []uint64   // the same in bytes, for symmetric trees
+
+	answers *[maxAnswers]uint8 // of one row, for symmetric trees
 }
 
 // blockBytes is about how much memory the slots of the blocks may take, so that
@@ -60,8 +62,31 @@ func cast[T, S Float](f *Forest[T], v S) T {
 }
 
 func sumRow[T, S Float](f *Forest[T], s *scratch[T], dst []T, row []S) {
-	s.row = grow(s.row, f.slotRoom())
 	s.single = grow(s.single, f.outputs+1)
+	acc := s.single
+	copy(acc, f.init)
+	switch {
+	case f.answers != nil:
+		if s.answers == nil {
+			s.answers = new([maxAnswers]uint8)
+		}
+		answerRow(f, s.answers, row)
+		f.sumAnswers(acc, s.answers)
+	case f.ranked:
+		if len(s.ranks) == 0 {
+			s.ranks = append(s.ranks, &ranks{})
+		}
+		rankRow(f, s.ranks[0], row)
+		f.sumRanks(acc, s.ranks[0])
+	default:
+		compareRow(f, s, acc, row)
+	}
+	copy(dst, acc)
+}
+
+// compareRow is one row without ranks.
+func compareRow[T, S Float](f *Forest[T], s *scratch[T], acc []T, row []S) {
+	s.row = grow(s.row, f.slotRoom())
 	x := s.row
 	x[0] = lowestValue[T]()
 	for i := 1; i < len(f.slots); i++ {
@@ -72,14 +97,11 @@ func sumRow[T, S Float](f *Forest[T], s *scratch[T], dst []T, row []S) {
 		}
 		x[i] = v
 	}
-	acc := s.single
-	copy(acc, f.init)
 	if f.vectors != nil {
 		f.walkTreesVectors(acc, x)
 	} else {
 		f.walkTrees(acc, x)
 	}
-	copy(dst, acc)
 }
 
 // walkTrees walks eight trees at once for one row.
