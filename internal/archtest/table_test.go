@@ -265,6 +265,7 @@ var table = &archtest.Table{
 
 		"serve/llm":                           {Own: []string{"internal/httperr"}},
 		"serve/llm/genai":                     {},
+		"serve/llm/prompts":                   {Own: []string{"serve/llm", "internal/httperr"}},
 		"serve/llm/promexport":                {Own: []string{"serve/llm", "serve/llm/genai", "internal/httperr"}, Link: prometheus},
 		"serve/oip":                           {},
 		"serve":                               {Own: []string{"serve/oip", "internal/httperr"}},

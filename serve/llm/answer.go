@@ -82,7 +82,7 @@ func (c *call) begin(g *Gateway, w http.ResponseWriter, r *http.Request, op Oper
 	*c = call{
 		g: g, w: w, r: r, events: events{buf: c.events.buf},
 		candidates: c.candidates[:0], picked: c.picked[:0], tried: c.tried[:0], charges: c.charges[:0],
-		x: Exchange{ID: g.requestID(r), Operation: op, Began: time.Now(), MaxTokens: -1},
+		x: Exchange{ID: g.requestID(r), Operation: op, Session: r.Header.Get(g.o.Session), Began: time.Now(), MaxTokens: -1},
 	}
 	c.body, c.sent, c.answer, c.out = g.bufs.get(), nil, nil, nil
 }
@@ -117,7 +117,7 @@ func (c *call) refuse(err error) {
 	}
 	e := asError(err)
 	c.x.Status, c.x.Err = e.Status, e
-	c.w.Header()["X-Request-Id"] = []string{c.x.ID}
+	c.name()
 	e.write(c.w)
 }
 
@@ -202,7 +202,7 @@ func (c *call) expect() {
 		c.reserved = 0
 	}
 	c.query = Query{
-		Model: c.f.model, Tenant: c.x.Tenant, User: c.f.user, Session: c.r.Header.Get(c.g.o.Session),
+		Model: c.f.model, Tenant: c.x.Tenant, User: c.f.user, Session: c.x.Session, Arms: c.x.Arms,
 		Tokens: c.expected + c.reserved, Tools: c.f.tools.of(c.body), Prompt: c.f.prompt.of(c.body),
 	}
 }

@@ -51,7 +51,7 @@ func (c *call) fromCache() bool {
 	}
 	c.x.Cached, c.x.ResponseModel = true, a.Model
 	c.w.Header()["Content-Type"] = jsonType
-	c.w.Header()["X-Request-Id"] = []string{c.x.ID}
+	c.name()
 	c.deliver(http.StatusOK, a.Body)
 	return true
 }

@@ -126,7 +126,7 @@ func (c *call) giveUp() {
 	c.x.Status, c.x.Err = f.status, f.err
 	h := c.w.Header()
 	copyHeader(h, f.header)
-	h["X-Request-Id"] = []string{c.x.ID}
+	c.name()
 	for _, name := range []string{"Content-Type", "Retry-After"} {
 		if v := f.header[name]; v != nil {
 			h[name] = v

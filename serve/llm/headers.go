@@ -72,7 +72,20 @@ func (c *call) answerHeader(resp *http.Response) {
 	if t := resp.Header["Content-Type"]; len(t) > 0 {
 		h["Content-Type"] = t
 	}
+	c.name()
+}
+
+// name writes into the header of the answer by what the request is found again,
+// and what it was answered with.
+func (c *call) name() {
+	h := c.w.Header()
 	h["X-Request-Id"] = []string{c.x.ID}
+	if c.x.Prompt != "" {
+		h["Millwright-Prompt"] = []string{c.x.Prompt + "/" + c.x.PromptVersion}
+	}
+	for _, a := range c.x.Arms {
+		h["Millwright-Variant"] = append(h["Millwright-Variant"], a.Variant)
+	}
 }
 
 // requestID is the client's name for the request where it is a plain one: it goes

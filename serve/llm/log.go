@@ -67,6 +67,7 @@ func (l *Log) record(c *call) {
 	}
 	r := Record{Exchange: c.x}
 	r.Exchange.User = string(redact(nil, []byte(c.x.User)))
+	r.Exchange.Session = string(redact(nil, []byte(c.x.Session)))
 	// Redacted first: a cut in the middle of what has to go would let it stay.
 	r.Request, r.Answer = redact(nil, c.body), redact(nil, answer)
 	for _, b := range []*[]byte{&r.Request, &r.Answer} {

@@ -12,6 +12,8 @@ type Query struct {
 	// Model, Tenant and User are who asks for what. Session is the conversation
 	// that it belongs to, "" if the client does not say.
 	Model, Tenant, User, Session string
+	// Arms are the sides of experiments that the request is on.
+	Arms []Arm
 	// Tokens is about how many tokens the request costs, prompt and answer.
 	Tokens int
 	// Tools and Prompt are the parts of the body that a prompt is made of, in the

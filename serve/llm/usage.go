@@ -57,6 +57,14 @@ type Exchange struct {
 	User      string
 	// Tenant is whose request it is.
 	Tenant string
+	// Session is the conversation that it belongs to, by Options.Session.
+	Session string
+	// Prompt and PromptVersion are the prompt that a hook rendered into the
+	// request, "" without one (serve/llm/prompts).
+	Prompt, PromptVersion string
+	// Arms are the sides of experiments that it is on, nil without any
+	// (serve/llm/trial). Hooks append to it.
+	Arms []Arm
 	// MaxTokens is the bound that the client set, -1 without.
 	MaxTokens int
 
@@ -90,6 +98,16 @@ type Exchange struct {
 	Queued              time.Duration
 	// Events is the number of events with output.
 	Events int
+}
+
+// Arm is one side of an experiment.
+type Arm struct {
+	// Subject is what the experiment compares versions of, the name of a model or
+	// of a prompt, as Kind says.
+	Kind, Subject string
+	// Version is the one that the request is to have, Variant what the experiment
+	// calls it.
+	Version, Variant string
 }
 
 // Observer learns of every request, when it has ended. Observe is called on the
