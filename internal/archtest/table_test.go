@@ -296,6 +296,7 @@ var table = &archtest.Table{
 		"monitor/drift/internal/matrix": {},
 		"monitor/drift/column":          {Own: []string{"monitor/drift", "monitor/drift/internal/matrix"}},
 		"monitor":                       {Own: []string{"dataset/profile", "monitor/drift", "monitor/drift/estimate"}},
+		"monitor/llmhook":               {Own: []string{"monitor/inferlog", "monitor", "dataset", "dataset/filter", "dataset/profile", "serve/llm", "internal/httperr"}, Link: arrow},
 		"monitor/servehook":             {Own: []string{"monitor", "dataset/profile", "serve", "serve/oip"}},
 		"monitor/inferlog":              {Own: []string{"monitor", "dataset", "dataset/filter", "dataset/profile"}, Link: arrow},
 		"monitor/alert":                 {Own: []string{"monitor"}},
