@@ -3,8 +3,8 @@
 # seven Python environments (foreign readers; the engines that read datasets;
 # upstream's MLflow, scikit-learn and TensorBoard; Sigstore's model-signing; the
 # libraries that train tree ensembles, with ONNX Runtime; MLServer and
-# tritonclient; llama.cpp and OpenAI's client), Node with grpc-js and OpenAI's
-# client, Spark with Delta Lake, PostgreSQL, Chromium, Prometheus with promtool, and
+# tritonclient; llama.cpp with OpenAI's and LangChain's clients), Node with grpc-js
+# and OpenAI's client, Spark with Delta Lake, PostgreSQL, Chromium, Prometheus with promtool, and
 # a Kubernetes cluster (control plane, kwok, Kueue, JobSet, Kubeflow
 # Trainer). What it builds stays in
 # ${MILLWRIGHT_CACHE:-.cache}, one folder a version; a second run finds it there
@@ -416,7 +416,7 @@ for name in "$@"; do
 	# Not tritonclient.grpc beside mlserver: both register the names of the protocol.
 	oip) python_env oip oip-venv requirements-oip.txt 'grpc, mlserver, tritonclient.http' ;;
 	# llama.cpp's own server comes in a wheel, so nothing is compiled.
-	llama) python_env llama llama-venv requirements-llama.txt 'gguf, openai, xllamacpp' ;;
+	llama) python_env llama llama-venv requirements-llama.txt 'gguf, langchain_openai, openai, xllamacpp' ;;
 	node) node ;;
 	signing) python_env signing signing-venv requirements-signing.txt 'model_signing' ;;
 	# Without what CatBoost asks for to draw pictures.

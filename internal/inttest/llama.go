@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// LlamaPython returns the interpreter of the environment with llama.cpp and
-// OpenAI's client.
+// LlamaPython returns the interpreter of the environment with llama.cpp,
+// OpenAI's client and LangChain's.
 func LlamaPython(t testing.TB) string {
 	t.Helper()
 	return provisioned(t, "the Python environment of llama.cpp", filepath.Join("llama-venv", "bin", "python"))

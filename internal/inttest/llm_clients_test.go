@@ -2,6 +2,7 @@ package inttest_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -57,8 +58,8 @@ func scripted(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "data: [DONE]\n\n")
 }
 
-// OpenAI's clients for Python and Node, and go-openai, use llama.cpp through the
-// gateway as if it were OpenAI.
+// OpenAI's clients for Python and Node, LangChain's, and go-openai use llama.cpp
+// through the gateway as if it were OpenAI.
 func TestOpenAIClientsUseLlamaThroughTheGateway(t *testing.T) {
 	t.Parallel()
 	python := inttest.LlamaPython(t)
@@ -84,8 +85,9 @@ func TestOpenAIClientsUseLlamaThroughTheGateway(t *testing.T) {
 	t.Cleanup(server.Close)
 
 	for name, args := range map[string][]string{
-		"python": {python, "testdata/llm/client.py", server.URL + "/v1", "rich"},
-		"node":   {node, "testdata/llm/client.mjs", server.URL + "/v1", "rich", packages},
+		"python":    {python, "testdata/llm/client.py", server.URL + "/v1", "rich"},
+		"langchain": {python, "testdata/llm/langchain.py", server.URL + "/v1", "rich"},
+		"node":      {node, "testdata/llm/client.mjs", server.URL + "/v1", "rich", packages},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), inttest.Patience)
 		said, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput() //nolint:gosec // The test's own programs.
@@ -162,6 +164,28 @@ func goClient(t *testing.T, url string) {
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, 404, refused.HTTPStatusCode)
 	require.Equal(t, "model_not_found", refused.Code)
+
+	tools := []openai.Tool{{Type: openai.ToolTypeFunction, Function: &openai.FunctionDefinition{Name: "weather", Parameters: map[string]any{"type": "object", "properties": map[string]any{}}}}}
+	called, err := c.CreateChatCompletion(t.Context(), openai.ChatCompletionRequest{Model: "scripted", Messages: hi, Tools: tools})
+	require.NoError(t, err)
+	require.JSONEq(t, `{"city":"Zürich"}`, called.Choices[0].Message.ToolCalls[0].Function.Arguments)
+
+	schema := json.RawMessage(`{"type":"object","properties":{"mood":{"enum":["good","bad"]}},"required":["mood"],"additionalProperties":false}`)
+	shaped, err := c.CreateChatCompletion(t.Context(), openai.ChatCompletionRequest{Model: "chat", Messages: hi, MaxTokens: 100, ResponseFormat: &openai.ChatCompletionResponseFormat{
+		Type: openai.ChatCompletionResponseFormatTypeJSONSchema, JSONSchema: &openai.ChatCompletionResponseFormatJSONSchema{Name: "a", Schema: schema, Strict: true},
+	}})
+	require.NoError(t, err)
+	require.Regexp(t, `"mood"\s*:\s*"(good|bad)"`, shaped.Choices[0].Message.Content)
+
+	left, leave := context.WithCancel(t.Context())
+	begun, err := c.CreateChatCompletionStream(left, openai.ChatCompletionRequest{Model: "scripted", Messages: hi, Tools: tools, User: "leaves"})
+	require.NoError(t, err)
+	_, err = begun.Recv()
+	require.NoError(t, err)
+	leave()
+	_, err = begun.Recv()
+	require.ErrorIs(t, err, context.Canceled)
+	require.NoError(t, begun.Close())
 
 	broken, err := c.CreateChatCompletionStream(t.Context(), openai.ChatCompletionRequest{Model: "scripted", Messages: hi, User: "break off"})
 	require.NoError(t, err)
