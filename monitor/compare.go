@@ -164,7 +164,10 @@ func distance(ref, cur *profile.Bins, effect float64) (drift.Result, error) {
 	// no ends; but a single absurd value moves it, so it has a say only when
 	// enough rows are outside for the bins to mislead.
 	if outside := cur.Below + cur.Above; float64(outside) > saturated*float64(cur.Rows()) {
-		res.Score = max(res.Score, math.Abs(cur.Mean()-ref.Mean())/scale)
+		// Sums of huge numbers of both signs may come to NaN, which says nothing.
+		if far := math.Abs(cur.Mean()-ref.Mean()) / scale; far > res.Score {
+			res.Score = far
+		}
 	}
 	return res, nil
 }

@@ -63,6 +63,9 @@
 //	a state of another model    Restore: ErrConflict, and nothing is taken over
 //	a window of another model   Compare: ErrInvalid
 //
+// docs/monitor-odd-input.md has the whole list, which a test makes out of what
+// happens.
+//
 // # Around it
 //
 // monitor/servehook feeds a Monitor from a server, monitor/promexport shows it

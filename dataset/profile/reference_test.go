@@ -2,6 +2,7 @@ package profile_test
 
 import (
 	"math"
+	"math/rand/v2"
 	"sync"
 	"testing"
 
@@ -53,6 +54,64 @@ func TestReferenceEmpty(t *testing.T) {
 	require.NoError(t, window.Observe([]float64{1, 2}, 0.5))
 	require.Equal(t, before, jsonOf(t, ref), "a window does not write into its reference")
 	require.Nil(t, profile.NewReference(nil, nil).Empty().Score)
+}
+
+// TestReferencesAddUp draws rows at random: however they are dealt out to
+// windows, and in whatever order these are merged, the sum is the same to the
+// byte, and what is subtracted again was never there.
+func TestReferencesAddUp(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(7, 7))
+	ref := sampleReference(t)
+	// Whole numbers throughout: sums of others depend on their order, in the last
+	// bit.
+	ref.Features[0].Bins.Shift, ref.Score.Shift = 24, 1
+	for range 60 {
+		rows := make([][]float64, 1+rng.IntN(400))
+		for i := range rows {
+			rows[i] = []float64{float64(rng.IntN(40) - 10), float64(rng.IntN(5)), float64(rng.IntN(3))}
+			for j := range rows[i] {
+				switch rng.IntN(20) {
+				case 0:
+					rows[i][j] = math.NaN()
+				case 1:
+					rows[i][j] = math.Inf(1 - 2*rng.IntN(2))
+				}
+			}
+		}
+		count := func(rows [][]float64) *profile.Reference {
+			r := ref.Empty()
+			for _, row := range rows {
+				require.NoError(t, r.Observe(row[:2], row[2]))
+			}
+			return r
+		}
+		merged := func(parts ...*profile.Reference) *profile.Reference {
+			sum := parts[0].Clone()
+			for _, p := range parts[1:] {
+				require.NoError(t, sum.Merge(p))
+			}
+			return sum
+		}
+		x, y := rng.IntN(len(rows)+1), rng.IntN(len(rows)+1)
+		x, y = min(x, y), max(x, y)
+		a, b, c := count(rows[:x]), count(rows[x:y]), count(rows[y:])
+		want := jsonOf(t, count(rows))
+		require.Equal(t, want, jsonOf(t, merged(a, b, c)))
+		require.Equal(t, want, jsonOf(t, merged(a, merged(b, c))), "associative")
+		require.Equal(t, want, jsonOf(t, merged(c, a, b)), "commutative")
+		rng.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
+		require.Equal(t, want, jsonOf(t, count(rows)), "of any order")
+		left := merged(a, b, c)
+		require.NoError(t, left.Sub(b))
+		require.Equal(t, a.Rows+c.Rows, left.Rows)
+		for i, f := range merged(a, c).Features {
+			got := left.Features[i].Bins
+			require.Equal(t, f.Bins.Counts, got.Counts)
+			require.Equal(t, []uint64{f.Bins.Nulls, f.Bins.NonFinite, f.Bins.Below, f.Bins.Above}, []uint64{got.Nulls, got.NonFinite, got.Below, got.Above})
+			require.Equal(t, []float64{f.Bins.Sum, f.Bins.SumSq}, []float64{got.Sum, got.SumSq})
+		}
+	}
 }
 
 func TestReferenceIsSafeToReadFromManyGoroutines(t *testing.T) {

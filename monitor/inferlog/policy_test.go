@@ -180,6 +180,41 @@ func TestPartitions(t *testing.T) {
 	require.NoError(t, l.Expire(ctx, start.Add(2*time.Hour+30*time.Minute)), "again, with nothing to do")
 }
 
+// TestClocksThatJump has times that go back and forth between more hours than
+// are collected at once, and to the ends of time: every row is written, and
+// found under its time.
+func TestClocksThatJump(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	l := open(t, &blob.Mem{}, &inferlog.Options{FlushEvery: -1})
+	start := time.Date(2026, 11, 22, 5, 0, 0, 0, time.UTC)
+	at := func(i int) time.Time {
+		switch i {
+		case 50:
+			return time.Unix(0, 0).UTC()
+		case 51:
+			return time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC)
+		case 52:
+			return time.Date(9999, 12, 31, 23, 0, 0, 0, time.UTC)
+		case 53:
+			return time.Date(1969, 12, 31, 23, 59, 59, 999_999_000, time.UTC)
+		}
+		return start.Add(time.Duration(i*7%13-6) * time.Hour)
+	}
+	for i := range 100 {
+		r := one(fmt.Sprint(i), 1)
+		r.Time = at(i)
+		l.Append(r)
+	}
+	require.NoError(t, l.Flush(ctx))
+	require.EqualValues(t, 100, l.Stats().Written)
+	for _, i := range []int{0, 50, 51, 52, 53, 99} {
+		r, err := l.Find(ctx, fmt.Sprint(i))
+		require.NoError(t, err)
+		require.Equal(t, at(i), r.Time)
+	}
+}
+
 func TestRetention(t *testing.T) {
 	t.Parallel()
 	s := &blob.Mem{}
