@@ -78,11 +78,11 @@ func (b *bench) wanted(name string) bool { return strings.Contains(name, b.only)
 
 // throughput writes and reads one table.
 func (b *bench) throughput(ctx context.Context, s shape) error {
-	measures := []string{"write", "read"}
+	measures := []string{"write", "lean", "read"}
 	if s.name == "features" {
 		measures = append(measures, "columns", "filter")
 	}
-	if !slices.ContainsFunc(measures, func(m string) bool { return b.wanted(m + " " + s.name) }) {
+	if !slices.ContainsFunc(measures, func(m string) bool { return b.wanted(m + " " + s.name) }) && !b.wanted("write "+s.name+" without a profile") {
 		return nil
 	}
 	rows := int(float64(b.rows) * s.scale)
@@ -98,6 +98,9 @@ func (b *bench) throughput(ctx context.Context, s shape) error {
 	}
 	for _, m := range measures {
 		name := m + " " + s.name
+		if m == "lean" {
+			name = "write " + s.name + " without a profile"
+		}
 		if !b.wanted(name) {
 			continue
 		}
@@ -152,7 +155,7 @@ func (b *bench) prepare(ctx context.Context, s shape, rows int) (p plan, size in
 	if err != nil {
 		return p, 0, err
 	}
-	_, err = write(ctx, dataset.New(store, nil), tableName, schema, recs)
+	_, err = write(ctx, dataset.New(store, nil), tableName, schema, recs, nil)
 	for _, rec := range recs {
 		rec.Release()
 	}

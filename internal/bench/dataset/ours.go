@@ -119,7 +119,7 @@ func prepare(ctx context.Context, measure string, p plan) (one task, err error) 
 	run, err := preparedRun(ctx, measure, p)
 	one.run = run
 	switch measure {
-	case "write":
+	case "write", "lean":
 		one.before = func() error { return empty(p.Out) }
 		one.after = func(f *figures) { f.Bytes = parquetBytes(p.Out) }
 	case "reingest":
@@ -132,7 +132,7 @@ func preparedRun(ctx context.Context, measure string, p plan) (run func() (int64
 	switch measure {
 	case "reingest":
 		return nil, nil
-	case "write", "s3write":
+	case "write", "lean", "s3write":
 		schema, recs, err := load(p.Source)
 		if err != nil {
 			return nil, err
@@ -149,7 +149,7 @@ func preparedRun(ctx context.Context, measure string, p plan) (run func() (int64
 		// One for all repetitions, as a service has.
 		c := dataset.New(store, nil)
 		return func() (int64, error) {
-			v, err := write(ctx, c, fmt.Sprintf("%s-%d", tableName, time.Now().UnixNano()), schema, recs)
+			v, err := write(ctx, c, fmt.Sprintf("%s-%d", tableName, time.Now().UnixNano()), schema, recs, &dataset.CommitOptions{NoProfile: measure == "lean"})
 			if err != nil {
 				return 0, err
 			}
@@ -196,7 +196,7 @@ func preparedRun(ctx context.Context, measure string, p plan) (run func() (int64
 	}, nil
 }
 
-func write(ctx context.Context, c *dataset.Catalog, name string, schema *arrow.Schema, recs []arrow.Record) (*dataset.Version, error) {
+func write(ctx context.Context, c *dataset.Catalog, name string, schema *arrow.Schema, recs []arrow.Record, opts *dataset.CommitOptions) (*dataset.Version, error) {
 	d, err := c.Create(ctx, name, schema, nil)
 	if err != nil {
 		return nil, err
@@ -206,7 +206,7 @@ func write(ctx context.Context, c *dataset.Catalog, name string, schema *arrow.S
 		return nil, err
 	}
 	defer rr.Release()
-	return d.Append(ctx, rr, nil)
+	return d.Append(ctx, rr, opts)
 }
 
 func readAll(ctx context.Context, v *dataset.Version, opts *dataset.ReadOptions) (rows int64, err error) {

@@ -45,7 +45,7 @@ func (b *bench) remote(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := write(ctx, dataset.New(store, nil), tableName, schema, recs); err != nil {
+	if _, err := write(ctx, dataset.New(store, nil), tableName, schema, recs, nil); err != nil {
 		return err
 	}
 	for _, measure := range []string{"s3write", "s3read"} {
