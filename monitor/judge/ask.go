@@ -42,8 +42,10 @@ type Options struct {
 	// MaxPrompt bounds the texts of a sample together, in bytes. A longer one
 	// is an error, since a judge of half an answer misleads. Default 65536.
 	MaxPrompt int
-	// Temperature of the answers, from 0 to 2. Default 0; repeats agree for no
-	// other reason than that then, where a server is deterministic.
+	// Temperature of the answers, from 0 to 2. Above 0 each call about a sample
+	// has a seed of its own, the same ones each time. Default 0, without seeds;
+	// repeats agree for no other reason than that then, where a server is
+	// deterministic.
 	Temperature float32
 	// Budget is what may be spent. Default none: no limits.
 	Budget *Budget
@@ -105,6 +107,7 @@ type asker struct {
 type question struct {
 	system, user string
 	schema       json.RawMessage
+	repeat       int // Which call it is of those about a sample.
 }
 
 // messageTokens are more tokens than any chat template puts around a message.
@@ -120,7 +123,7 @@ func (a *asker) ask(ctx context.Context, q *question, read func(*verdict) error)
 		}
 		var again bool
 		var u Usage
-		v, u, again, err = a.once(ctx, q)
+		v, u, again, err = a.once(ctx, q, attempt)
 		used.add(u)
 		if err == nil {
 			if err = read(&v); err == nil {
@@ -152,7 +155,7 @@ func (a *asker) pause(ctx context.Context, attempt int) error {
 }
 
 // once makes one call. again says that another one may do better.
-func (a *asker) once(ctx context.Context, q *question) (v verdict, used Usage, again bool, err error) {
+func (a *asker) once(ctx context.Context, q *question, attempt int) (v verdict, used Usage, again bool, err error) {
 	input := int64(len(q.system) + len(q.user) + len(q.schema) + 2*messageTokens)
 	held, err := a.opts.Budget.reserve(input, int64(a.opts.MaxTokens))
 	if err != nil {
@@ -164,7 +167,7 @@ func (a *asker) once(ctx context.Context, q *question) (v verdict, used Usage, a
 		call, cancel = context.WithTimeout(ctx, a.opts.Timeout)
 		defer cancel()
 	}
-	answer, err := a.client.CreateChatCompletion(call, a.request(q))
+	answer, err := a.client.CreateChatCompletion(call, a.request(q, attempt))
 	used = Usage{Calls: 1, Input: held.Input, Output: held.Output}
 	if err != nil {
 		status := statusOf(err)
@@ -199,7 +202,7 @@ func (a *asker) once(ctx context.Context, q *question) (v verdict, used Usage, a
 	return v, used, false, nil
 }
 
-func (a *asker) request(q *question) openai.ChatCompletionRequest {
+func (a *asker) request(q *question, attempt int) openai.ChatCompletionRequest {
 	r := openai.ChatCompletionRequest{
 		Model: a.model,
 		Messages: []openai.ChatCompletionMessage{
@@ -208,6 +211,9 @@ func (a *asker) request(q *question) openai.ChatCompletionRequest {
 		},
 		MaxTokens:   a.opts.MaxTokens, //nolint:staticcheck // The older name is the one that all servers know.
 		Temperature: a.opts.Temperature,
+	}
+	if a.opts.Temperature > 0 {
+		r.Seed = new(1 + q.repeat*a.opts.Attempts + attempt)
 	}
 	if !a.opts.PlainText {
 		r.ResponseFormat = &openai.ChatCompletionResponseFormat{

@@ -60,10 +60,10 @@ func (p *Pairwise) Score(ctx context.Context, s *Sample) (Score, error) {
 	}
 	var out Score
 	total, against := 0, 0
-	for range p.opts.Repeats {
+	for repeat := range p.opts.Repeats {
 		var pair [2]int
 		for i, swapped := range []bool{false, true} {
-			rating, reason, used, err := p.compare(ctx, s, swapped)
+			rating, reason, used, err := p.compare(ctx, s, swapped, 2*repeat+i)
 			out.Usage.add(used)
 			if err != nil {
 				return Score{Usage: out.Usage}, fmt.Errorf("judge: %s of %q: %w", p.name, s.ID, err)
@@ -98,13 +98,13 @@ func (p *Pairwise) Score(ctx context.Context, s *Sample) (Score, error) {
 var places = regexp.MustCompile(`\b[AB]\b`)
 
 // compare asks once and says who won, whatever the order was.
-func (p *Pairwise) compare(ctx context.Context, s *Sample, swapped bool) (rating int, reason string, used Usage, err error) {
+func (p *Pairwise) compare(ctx context.Context, s *Sample, swapped bool, call int) (rating int, reason string, used Usage, err error) {
 	user, err := p.material(s, swapped)
 	if err != nil {
 		return 0, "", used, err
 	}
 	var choice string
-	v, used, err := p.ask(ctx, &question{p.system, user, p.schema}, func(v *verdict) (err error) {
+	v, used, err := p.ask(ctx, &question{p.system, user, p.schema, call}, func(v *verdict) (err error) {
 		choice, err = v.choice()
 		return err
 	})

@@ -107,9 +107,9 @@ func (j *Judge) Score(ctx context.Context, s *Sample) (Score, error) {
 	var out Score
 	total := 0
 	most := j.rubric.Least + len(j.rubric.Levels) - 1
-	for range j.opts.Repeats {
+	for repeat := range j.opts.Repeats {
 		rating := 0
-		v, used, err := j.ask(ctx, &question{j.system, user, j.schema}, func(v *verdict) (err error) {
+		v, used, err := j.ask(ctx, &question{j.system, user, j.schema, repeat}, func(v *verdict) (err error) {
 			rating, err = v.rating(j.rubric.Least, most)
 			return err
 		})
