@@ -265,6 +265,7 @@ var table = &archtest.Table{
 
 		"serve/llm":                           {Own: []string{"internal/httperr"}},
 		"serve/llm/genai":                     {},
+		"serve/llm/guard":                     {Own: []string{"serve/llm", "internal/httperr"}, Link: []string{"github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/text"}},
 		"serve/llm/prompts":                   {Own: []string{"serve/llm", "internal/httperr"}},
 		"serve/llm/promexport":                {Own: []string{"serve/llm", "serve/llm/genai", "internal/httperr"}, Link: prometheus},
 		"serve/oip":                           {},
