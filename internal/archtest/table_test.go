@@ -311,6 +311,7 @@ var table = &archtest.Table{
 			Own:  []string{"monitor", "monitor/drift", "monitor/drift/multi", "dataset/profile", "tracking", "serve/llm/genai"},
 			Link: []string{"github.com/sashabaranov/go-openai", "github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/text"},
 		},
+		"monitor/judge/rows": {Own: []string{"dataset", "dataset/profile", "monitor", "monitor/judge", "tracking", "serve/llm/genai"}, Link: slices.Concat(arrow, []string{"github.com/sashabaranov/go-openai", "github.com/santhosh-tekuri/jsonschema/v6"})},
 		"monitor/promexport": {Own: []string{"monitor", "monitor/metrics", "dataset/profile"}, Link: prometheus},
 
 		"internal/archtest":     {},

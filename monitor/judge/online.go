@@ -49,6 +49,7 @@ type Online struct {
 	scorers []Scorer
 	opts    OnlineOptions
 	queue   chan Sample
+	room    chan struct{} // one slot: a sample has left the queue
 	stop    chan struct{} // closed by Shutdown
 	running atomic.Bool
 
@@ -88,7 +89,7 @@ func NewOnline(scorers []Scorer, opts *OnlineOptions) (*Online, error) {
 	}
 	o.Share = or(o.Share, 1)
 	o.Workers = or(o.Workers, defaultWorkers)
-	return &Online{scorers: scorers, opts: o, queue: make(chan Sample, or(o.Queue, defaultQueue)), stop: make(chan struct{})}, nil
+	return &Online{scorers: scorers, opts: o, queue: make(chan Sample, or(o.Queue, defaultQueue)), room: make(chan struct{}, 1), stop: make(chan struct{})}, nil
 }
 
 // Offer hands a sample over, and says whether it was taken: it may not be in the
@@ -99,17 +100,65 @@ func (o *Online) Offer(s Sample) bool {
 		o.sampledOut.Add(1)
 		return false
 	}
-	o.mu.RLock()
-	defer o.mu.RUnlock()
-	if !o.closed {
-		select {
-		case o.queue <- s:
-			return true
-		default:
-		}
+	if taken, _ := o.try(s); taken {
+		return true
 	}
 	o.dropped.Add(1)
 	return false
+}
+
+// Put hands a sample over as Offer does, and waits while the queue is full: for what
+// is behind the path of requests already, like the rows of a log. It returns nil for
+// a sample that is not in the share, ErrClosed after Shutdown, and the error of the
+// context when that ends.
+func (o *Online) Put(ctx context.Context, s Sample) error {
+	o.offered.Add(1)
+	if !Sampled(s.ID, o.opts.Salt, o.opts.Share) {
+		o.sampledOut.Add(1)
+		return nil
+	}
+	for {
+		taken, closed := o.try(s)
+		if taken {
+			o.signal() // For another Put, if there is more room.
+			return nil
+		}
+		err := ctx.Err()
+		if closed {
+			err = fmt.Errorf("judge: put %q: %w", s.ID, ErrClosed)
+		}
+		if err != nil {
+			o.dropped.Add(1)
+			return err
+		}
+		select {
+		case <-o.room:
+		case <-o.stop:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// try puts a sample into the queue if there is room.
+func (o *Online) try(s Sample) (taken, closed bool) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	if o.closed {
+		return false, true
+	}
+	select {
+	case o.queue <- s:
+		return true, false
+	default:
+		return false, false
+	}
+}
+
+func (o *Online) signal() {
+	select {
+	case o.room <- struct{}{}:
+	default:
+	}
 }
 
 // Run scores what is offered until the context ends or Shutdown has been called
@@ -141,6 +190,7 @@ func (o *Online) work(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case s := <-o.queue:
+			o.signal()
 			o.one(ctx, s)
 			continue
 		case <-o.stop:
