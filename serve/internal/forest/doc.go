@@ -16,5 +16,6 @@
 // For many rows there are two more forms, which compare the ranks of the values
 // among a feature's thresholds in the place of the values: even trees are laid out
 // like heaps, without links, and trees with one test a level (CatBoost's) test
-// eight rows in one word, a byte each.
+// eight rows in one word, a byte each. One row of such trees has the answers to all
+// different tests written down first, so that a step is two loads and a sum.
 package forest

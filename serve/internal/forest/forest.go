@@ -44,8 +44,7 @@ type Forest[T Float] struct {
 	// trees are even, and where they have one test a level.
 	heap      *heap[T]
 	symmetric *symmetric
-	answers   *answers // for one row of symmetric trees
-	ranked    bool     // whether one row takes the heap
+	answers   *answers // for one row of even trees
 	groups    []group
 	roots     []root
 	slots     []slot
@@ -96,11 +95,8 @@ func Build[T Float](b *Builder, opts *Options) (*Forest[T], error) {
 	f.heap = f.buildHeap(b.trees, b.nodes)
 	b.trees = nil
 	if f.heap != nil {
-		f.symmetric = f.heap.levels(len(f.slots), len(f.roots))
-		f.ranked = f.ranksRow()
-	}
-	if f.symmetric != nil && f.ranked {
-		f.answers = f.heap.answers(len(f.slots), len(f.roots))
+		f.symmetric = f.heap.levels(len(f.slots))
+		f.answers = f.buildAnswers()
 	}
 	f.group()
 	f.pack()

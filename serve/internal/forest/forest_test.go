@@ -26,6 +26,7 @@ const (
 	full = iota
 	uneven
 	symmetric // one test a level
+	binned    // some two hundred thresholds a feature, as the libraries' histograms have
 )
 
 func grow(tb testing.TB, b *forest.Builder, trees, depth, shape int) *grown {
@@ -52,6 +53,9 @@ func grow(tb testing.TB, b *forest.Builder, trees, depth, shape int) *grown {
 			}
 			g.missing[slot], g.column[slot] = missing, column
 			node := forest.Node{Slot: slot, Threshold: threshold(r)}
+			if shape == binned && node.Threshold < 4 {
+				node.Threshold = math.Round(node.Threshold*32) / 32
+			}
 			if first, ok := tests[level]; ok && shape == symmetric {
 				node = first
 			}
@@ -116,7 +120,7 @@ func TestSumIsThePlainWalk(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ trees, depth, shape int }{
 		{21, 9, full}, {21, 9, uneven}, {40, 6, full}, {9, 8, full}, {500, 6, uneven}, {3, 1, full},
-		{21, 6, symmetric}, {300, 8, symmetric}, {5, 1, symmetric}, {7, 0, full}, {400, 2, full},
+		{21, 6, symmetric}, {300, 8, symmetric}, {5, 1, symmetric}, {7, 0, full}, {400, 2, full}, {201, 6, binned}, {203, 4, binned},
 	} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			t.Parallel()
@@ -177,25 +181,27 @@ func TestBuilderRefuses(t *testing.T) {
 
 // 500 trees of depth 6 over rows that vary, as in the reference.
 func BenchmarkSum(b *testing.B) {
-	builder, err := forest.NewBuilder(features, 1)
-	require.NoError(b, err)
-	grow(b, builder, 500, 6, full)
-	f, err := forest.Build[float32](builder, nil)
-	require.NoError(b, err)
-	const many = 1000
-	rows, out := randomRows(many), make([]float32, many)
-	b.Run("row", func(b *testing.B) {
-		b.ReportAllocs()
-		for i := 0; b.Loop(); i++ {
-			r := i % many
-			forest.Sum(f, out[:1], rows[r*features:(r+1)*features])
-		}
-	})
-	b.Run("rows", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			forest.Sum(f, out, rows)
-		}
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*many), "ns/row")
-	})
+	for name, shape := range map[string]int{"full": full, "binned": binned, "symmetric": symmetric, "uneven": uneven} {
+		builder, err := forest.NewBuilder(features, 1)
+		require.NoError(b, err)
+		grow(b, builder, 500, 6, shape)
+		f, err := forest.Build[float32](builder, nil)
+		require.NoError(b, err)
+		const many = 1000
+		rows, out := randomRows(many), make([]float32, many)
+		b.Run(name+"/row", func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				r := i % many
+				forest.Sum(f, out[:1], rows[r*features:(r+1)*features])
+			}
+		})
+		b.Run(name+"/rows", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				forest.Sum(f, out, rows)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*many), "ns/row")
+		})
+	}
 }

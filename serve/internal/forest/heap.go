@@ -8,8 +8,7 @@ type heap[T Float] struct {
 	depth   int
 	rankers []ranker[T]
 	// nodes has 1<<depth numbers a tree, the first of which is not used: the rank
-	// of the threshold, and eight times the slot. Some more trees that nobody reads
-	// make up a multiple of rowLanes.
+	// of the threshold, and eight times the slot.
 	nodes []uint32
 	// leaves has 1<<depth a tree.
 	leaves []T
@@ -35,8 +34,7 @@ func (f *Forest[T]) buildHeap(trees []tree, nodes int) *heap[T] {
 	if !ok {
 		return nil
 	}
-	padded := (len(trees) + rowLanes - 1) / rowLanes * rowLanes
-	h := &heap[T]{depth: depth, rankers: list, nodes: make([]uint32, padded<<depth), leaves: make([]T, len(trees)<<depth)}
+	h := &heap[T]{depth: depth, rankers: list, nodes: make([]uint32, len(trees)<<depth), leaves: make([]T, len(trees)<<depth)}
 	for i := range trees {
 		from := i << depth
 		h.add(f, bySlot, h.nodes[from:from+1<<depth], h.leaves[from:from+1<<depth], f.roots[i].at)

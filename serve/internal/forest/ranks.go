@@ -1,6 +1,7 @@
 package forest
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
@@ -55,14 +56,13 @@ func (f *Forest[T]) rankers(trees []tree) (list []ranker[T], bySlot []int, ok bo
 			}
 		}
 	}
-	bySlot = make([]int, len(f.slots))
 	twins := map[int32]int{} // the rankers of plain slots, by feature
 	for i := 1; i < len(f.slots); i++ {
 		sl := &f.slots[i]
 		if have, known := twins[sl.feature]; known && (sl.kind == plain || sl.kind == nanLow) {
 			r := &list[have]
 			r.cuts = append(r.cuts, found[i]...)
-			if bySlot[i] = have; sl.kind == nanLow {
+			if sl.kind == nanLow {
 				r.low = i
 			} else {
 				r.at, r.slot = i, sl
@@ -77,13 +77,19 @@ func (f *Forest[T]) rankers(trees []tree) (list []ranker[T], bySlot []int, ok bo
 			twins[sl.feature] = len(list)
 			r.at, r.low = 0, i
 		}
-		bySlot[i] = len(list)
 		list = append(list, r)
 	}
 	for i := range list {
 		if !list[i].prepare() {
 			return nil, nil, false
 		}
+	}
+	// Searches of the same length one behind the other are foreseen by the
+	// processor.
+	bySlot = make([]int, len(f.slots))
+	slices.SortStableFunc(list, func(a, b ranker[T]) int { return cmp.Compare(a.step, b.step) })
+	for i := range list {
+		bySlot[list[i].at], bySlot[list[i].low] = i, i
 	}
 	return list, bySlot, true
 }

@@ -30,7 +30,7 @@ const (
 )
 
 // levels returns the symmetric form of the trees if all have it.
-func (h *heap[T]) levels(slots, trees int) *symmetric {
+func (h *heap[T]) levels(slots int) *symmetric {
 	if h.depth == 0 {
 		return nil
 	}
@@ -50,7 +50,7 @@ func (h *heap[T]) levels(slots, trees int) *symmetric {
 	}
 	s.columns = len(s.from)
 	size := 1 << h.depth
-	for from := 0; from < trees*size; from += size {
+	for from := 0; from < len(h.nodes); from += size {
 		tree := h.nodes[from : from+size]
 		for level := range h.depth {
 			row := tree[1<<level : 2<<level]

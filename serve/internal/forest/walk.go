@@ -9,7 +9,7 @@ type scratch[T Float] struct {
 	ranks  []*ranks   // the ranks of eight rows, for some blocks
 	levels []uint64   // the same in bytes, for symmetric trees
 
-	answers *[maxAnswers]uint8 // of one row, for symmetric trees
+	answers *[maxAnswers]uint8 // of one row, for even trees
 }
 
 // blockBytes is about how much memory the slots of the blocks may take, so that
@@ -65,26 +65,19 @@ func sumRow[T, S Float](f *Forest[T], s *scratch[T], dst []T, row []S) {
 	s.single = grow(s.single, f.outputs+1)
 	acc := s.single
 	copy(acc, f.init)
-	switch {
-	case f.answers != nil:
+	if f.answers != nil {
 		if s.answers == nil {
 			s.answers = new([maxAnswers]uint8)
 		}
 		answerRow(f, s.answers, row)
 		f.sumAnswers(acc, s.answers)
-	case f.ranked:
-		if len(s.ranks) == 0 {
-			s.ranks = append(s.ranks, &ranks{})
-		}
-		rankRow(f, s.ranks[0], row)
-		f.sumRanks(acc, s.ranks[0])
-	default:
+	} else {
 		compareRow(f, s, acc, row)
 	}
 	copy(dst, acc)
 }
 
-// compareRow is one row without ranks.
+// compareRow is one row whose values are compared as they are.
 func compareRow[T, S Float](f *Forest[T], s *scratch[T], acc []T, row []S) {
 	s.row = grow(s.row, f.slotRoom())
 	x := s.row
@@ -109,9 +102,17 @@ func (f *Forest[T]) walkTrees(acc, x []T) {
 	for g := range f.groups {
 		grp := &f.groups[g]
 		at := f.walkGroup(x, grp)
-		for i, a := range at {
-			acc[grp.outputs[i]] += f.leafOf(a)
+		if f.outputs > 1 {
+			for i, a := range at {
+				acc[grp.outputs[i]] += f.leafOf(a)
+			}
+			continue
 		}
+		sum := acc[0]
+		for _, a := range at[:min(lanes, len(f.roots)-g*lanes)] {
+			sum += f.leafOf(a)
+		}
+		acc[0] = sum
 	}
 }
 
