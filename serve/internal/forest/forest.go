@@ -195,7 +195,7 @@ func (f *Forest[T]) Size() int64 {
 		}
 	}
 	if y := f.symmetric; y != nil {
-		size += int64(len(y.tests)) * 8
+		size += int64(len(y.tested)) * 12
 	}
 	if a := f.answers; a != nil {
 		size += int64(len(a.tests))*2 + int64(len(a.stairs)+4*len(a.from))

@@ -10,7 +10,7 @@ type heap[T Float] struct {
 	// nodes has 1<<depth numbers a tree, the first of which is not used: the rank
 	// of the threshold, and eight times the slot.
 	nodes []uint32
-	// leaves has 1<<depth a tree.
+	// leaves has 1<<depth a tree, and some behind the last.
 	leaves []T
 }
 
@@ -34,7 +34,7 @@ func (f *Forest[T]) buildHeap(trees []tree, nodes int) *heap[T] {
 	if !ok {
 		return nil
 	}
-	h := &heap[T]{depth: depth, rankers: list, nodes: make([]uint32, len(trees)<<depth), leaves: make([]T, len(trees)<<depth)}
+	h := &heap[T]{depth: depth, rankers: list, nodes: make([]uint32, len(trees)<<depth), leaves: make([]T, len(trees)<<depth+byteLeaves)}
 	for i := range trees {
 		from := i << depth
 		h.add(f, bySlot, h.nodes[from:from+1<<depth], h.leaves[from:from+1<<depth], f.roots[i].at)

@@ -8,18 +8,14 @@ type symmetric struct {
 	columns int
 	// from are the columns of each slot, one for each 127 ranks that it has.
 	from []column
-	// tests are depth a tree.
-	tests []test
+	// tested and least are depth a tree: a test passes rows whose byte in the
+	// column is at least so much, the same in all bytes.
+	tested []uint32
+	least  []uint64
 }
 
 // column is a byte a row: how far the rank of a slot is above a base.
 type column struct{ slot, base int }
-
-// test passes rows whose byte in the column is at least so much.
-type test struct {
-	column uint32
-	least  uint8
-}
 
 // The bytes of a word. A rank in a byte has its highest bit set, so that a
 // subtraction borrows nothing from the next byte and leaves the bit if it passes.
@@ -27,6 +23,8 @@ const (
 	ones      = 0x0101010101010101
 	highs     = 0x8080808080808080
 	byteRanks = 127
+	// byteLeaves is what a byte reaches: so many are there from each tree on.
+	byteLeaves = 1 << 8
 )
 
 // levels returns the symmetric form of the trees if all have it.
@@ -61,10 +59,11 @@ func (h *heap[T]) levels(slots int) *symmetric {
 			}
 			slot, rank := int(row[0]&slotMask)/lanes, int(row[0]>>rankShift)
 			if rank == never {
-				s.tests = append(s.tests, test{0, 1})
+				s.tested, s.least = append(s.tested, 0), append(s.least, ones)
 				continue
 			}
-			s.tests = append(s.tests, test{uint32(first[slot] + rank/byteRanks), uint8(rank%byteRanks + 1)})
+			s.tested = append(s.tested, uint32(first[slot]+rank/byteRanks))
+			s.least = append(s.least, uint64(rank%byteRanks+1)*ones)
 		}
 	}
 	return s
@@ -109,36 +108,69 @@ func (y *symmetric) squeeze(to []uint64, x *ranks) {
 	}
 }
 
+// treesAtOnce is how many symmetric trees are tested before the next rows come: their
+// leaves stay in the first level of cache.
+const treesAtOnce = 16
+
 // walkLevels tests the blocks' rows against all trees.
 func (f *Forest[T]) walkLevels(s *scratch[T], blocks int) {
 	y, h := f.symmetric, f.heap
 	size := 1 << h.depth
-	for r := range f.roots {
-		tests, leaves := y.tests[r*y.depth:][:y.depth], h.leaves[r*size:][:size]
-		to := int(f.roots[r].output)
-		levels := s.levels[:blocks*y.columns]
-		for len(levels) > 0 {
-			var at uint64
-			for _, t := range tests {
-				at = at<<1 + (levels[t.column]-uint64(t.least)*ones)>>7&ones
+	for r := 0; r < len(f.roots); r += treesAtOnce {
+		trees := min(treesAtOnce, len(f.roots)-r)
+		leaves := h.leaves[r*size:]
+		var at [treesAtOnce]uint64
+		for b := range blocks {
+			y.test(at[:trees], r, s.levels[b*y.columns:][:y.columns])
+			if f.outputs == 1 && f.vectors == nil {
+				addLevels(at[:trees], leaves, size, &s.sums[b])
+				continue
 			}
-			levels = levels[y.columns:]
-			if f.vectors != nil {
+			to := s.sums[b*f.outputs:][:f.outputs]
+			for t := range trees {
 				for l := range lanes {
-					f.addLane(s.sums[to:to+f.outputs], leaves[at>>(8*l)&0xff], l)
+					leaf := leaves[t*size:][at[t]>>(8*l)&0xff]
+					if f.vectors != nil {
+						f.addLane(to, leaf, l)
+					} else {
+						to[f.roots[r+t].output][l] += leaf
+					}
 				}
-			} else {
-				sum := &s.sums[to]
-				sum[0] += leaves[at&0xff]
-				sum[1] += leaves[at>>8&0xff]
-				sum[2] += leaves[at>>16&0xff]
-				sum[3] += leaves[at>>24&0xff]
-				sum[4] += leaves[at>>32&0xff]
-				sum[5] += leaves[at>>40&0xff]
-				sum[6] += leaves[at>>48&0xff]
-				sum[7] += leaves[at>>56]
 			}
-			to += f.outputs
 		}
 	}
+}
+
+// test has eight rows tested by the trees from the first on: a byte each says which
+// leaf of a tree is a row's.
+func (y *symmetric) test(at []uint64, first int, levels []uint64) {
+	from := first * y.depth
+	for t := range at {
+		tested := y.tested[from:][:y.depth]
+		least := y.least[from:][:len(tested)]
+		var place uint64
+		for i, column := range tested {
+			place = place<<1 + (levels[column]-least[i])>>7&ones
+		}
+		at[t] = place
+		from += y.depth
+	}
+}
+
+// addLevels adds the leaves of eight rows, tree by tree.
+func addLevels[T Float](at []uint64, leaves []T, size int, sum *[lanes]T) {
+	s0, s1, s2, s3, s4, s5, s6, s7 := sum[0], sum[1], sum[2], sum[3], sum[4], sum[5], sum[6], sum[7]
+	for _, a := range at {
+		leaf := (*[byteLeaves]T)(leaves)
+		s0 += leaf[a&0xff]
+		s1 += leaf[a>>8&0xff]
+		s2 += leaf[a>>16&0xff]
+		s3 += leaf[a>>24&0xff]
+		s4 += leaf[a>>32&0xff]
+		s5 += leaf[a>>40&0xff]
+		s6 += leaf[a>>48&0xff]
+		s7 += leaf[a>>56]
+		leaves = leaves[size:]
+	}
+	*sum = [lanes]T{s0, s1, s2, s3, s4, s5, s6, s7}
 }
