@@ -36,6 +36,16 @@ func checkReference(ref *profile.Reference) error {
 			f.Addf("feature %q %s", feature.Name, fault)
 		}
 	}
+	if s := ref.Summary; s != nil {
+		if fault := s.Fault(); fault != "" {
+			f.Addf("%s", fault)
+		} else {
+			for _, feature := range s.Counts.Features {
+				f.Check(!names[feature.Name], "feature %q is of the summary, too", feature.Name)
+			}
+			f.Check(s.Counts.Rows > 0, "its summary has no rows")
+		}
+	}
 	if ref.Score != nil {
 		if fault := faultOf(ref.Score, ref.Rows); fault != "" {
 			f.Addf("score %s", fault)

@@ -18,6 +18,17 @@
 // counts a feature, however many rows it has. [StructEncoder] and [MapEncoder]
 // make rows of structs and maps.
 //
+// # Texts and vectors
+//
+// [Monitor.ObserveInputs] takes what a row was made of where that is no number
+// and no category. A sample of the rows, one in 16 by a hash of the id, is
+// described by numbers behind the path: the length of a text, its words, the
+// share of characters that are not ASCII and of words that the reference does not
+// know; the norm of an embedding, its distance from the reference's centroid, the
+// nearest of 8 centres and four projections. profile.NewSummaryBuilder makes the
+// reference's part of it, which travels with the model version, and the features
+// are decided on and reported together with all others.
+//
 // # Windows
 //
 // A window ends with Cut, after Options.WindowRows or after Options.WindowTime.

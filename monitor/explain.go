@@ -51,8 +51,9 @@ func (r *Report) nameUnseen(e *epoch) {
 		place[name] = i
 	}
 	for i := range r.Features {
-		if f := &r.Features[i]; f.Categorical() {
-			f.UnseenTop, f.UnseenDistinct = e.encoder.fresh[place[f.Name]].take()
+		f := &r.Features[i]
+		if at, ok := place[f.Name]; ok && f.Categorical() {
+			f.UnseenTop, f.UnseenDistinct = e.encoder.fresh[at].take()
 		}
 	}
 }

@@ -54,6 +54,7 @@ type window struct {
 	target   uint64 // Rows to close at, 0 for none.
 	from, to time.Time
 	cur      *profile.Reference
+	inputs   *profile.Reference     // What describes texts and vectors; nil without.
 	parts    [][]*profile.Reference // By slicing and value; nil where no row was.
 	newest   time.Time              // When the block of the last row was begun.
 	misfits  SchemaCounts           // Of the whole time up to its end, as rejected.
@@ -63,7 +64,11 @@ type window struct {
 }
 
 func (m *Monitor) newWindow(e *epoch, number int, after time.Time) *window {
-	return &window{epoch: e, number: number, target: uint64(m.opts.WindowRows), to: after, cur: e.bare.Empty(), parts: newParts(e)}
+	w := &window{epoch: e, number: number, target: uint64(m.opts.WindowRows), to: after, cur: e.bare.Empty(), parts: newParts(e)}
+	if s := e.ref.Summary; s != nil {
+		w.inputs = s.Counts.Empty()
+	}
+	return w
 }
 
 // fold counts a block into the open window and frees it. The caller holds

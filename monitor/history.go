@@ -122,7 +122,7 @@ func (m *Monitor) report(w *window) Report {
 	h := e.history
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	r, ref := m.compareWith(w.from, w.to, w.cur, e, "", m.opts.WindowTime)
+	r, ref := m.compareWith(w.from, w.to, w.cur, e, "", m.opts.WindowTime, w)
 	r.Window = w.number
 	if r.Verdict != Insufficient {
 		h.design.observe(ref, w.cur)
@@ -130,7 +130,8 @@ func (m *Monitor) report(w *window) Report {
 	r.Quality = h.quality(w, p)
 	r.Slices = m.compareSlices(w, p, r.Alpha)
 	r.nameUnseen(e)
-	r.explain(ref, w.cur, p)
+	all, counted, _ := beside(ref, w.cur, w, p, make([]float64, len(ref.Features)+1))
+	r.explain(all, counted, p)
 	r.Labels, _ = m.labels.window(w.number)
 	r.Estimated = estimated(e.ref, w.cur.Score, m.opts.Threshold)
 	if err := h.add(&pane{w.from, w.to, w.cur}); err == nil {
@@ -154,7 +155,7 @@ func (m *Monitor) longer(e *epoch, s *span, number int) []Report {
 		return nil
 	}
 	from, to := h.back(s.Windows-1).from, h.back(0).to
-	r, ref := m.compareWith(from, to, s.sum, e, s.Name, m.opts.WindowTime*time.Duration(s.Windows))
+	r, ref := m.compareWith(from, to, s.sum, e, s.Name, m.opts.WindowTime*time.Duration(s.Windows), nil)
 	r.Window, r.Windows = number, s.Windows
 	r.Decides = h.closed%s.Windows == 0
 	r.explain(ref, s.sum, &m.opts.Policy)
@@ -163,8 +164,8 @@ func (m *Monitor) longer(e *epoch, s *span, number int) []Report {
 }
 
 // compareWith compares counts of a time with the part of the reference that
-// belongs to it, which it returns, too.
-func (m *Monitor) compareWith(from, to time.Time, cur *profile.Reference, e *epoch, span string, length time.Duration) (Report, *profile.Reference) {
+// belongs to it, which it returns, too. w is nil for counts of several windows.
+func (m *Monitor) compareWith(from, to time.Time, cur *profile.Reference, e *epoch, span string, length time.Duration, w *window) (Report, *profile.Reference) {
 	p := &m.opts.Policy
 	ref, season := e.ref, ""
 	if m.opts.Seasonal {
@@ -174,7 +175,8 @@ func (m *Monitor) compareWith(from, to time.Time, cur *profile.Reference, e *epo
 		length = to.Sub(from)
 	}
 	alpha := p.alpha(length, 1+len(m.opts.Spans))
-	r := compare(ref, cur, p, alpha, e.history.design.effects(e.ref, p, alpha))
+	all, counted, effects := beside(ref, cur, w, p, e.history.design.effects(e.ref, p, alpha))
+	r := compare(all, counted, p, alpha, effects)
 	r.Model, r.Version = m.opts.Model, e.version
 	r.Span, r.Season, r.From, r.To = span, season, from, to
 	return r, ref

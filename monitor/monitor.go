@@ -36,6 +36,10 @@ type Monitor struct {
 	overflowed                  atomic.Uint64
 	positive, triggers          atomic.Uint64
 	unlogged                    atomic.Uint64
+	inputsSkipped, anonymous    atomic.Uint64
+	inputs                      chan *inputs // That wait to be described.
+	inputLimit                  uint64
+	described                   []float64    // Work space, under foldMu.
 	toLog                       atomic.Int64 // Blocks that wait for Options.Log, or are with it.
 	schema                      schema
 	waiters                     atomic.Int32 // Callers that wait for room in the queue.
@@ -87,6 +91,7 @@ func New(ref *profile.Reference, opts *Options) (*Monitor, error) {
 		queue:    make(chan *block, 2*n),
 		free:     make(chan *block, 3*n),
 		room:     sync.NewCond(new(sync.Mutex)),
+		inputs:   make(chan *inputs, waitingInputs),
 		scratch:  make([]float64, gathered*blockRows),
 		turn:     make(chan struct{}, 1),
 		woken:    make(chan struct{}, 1),
@@ -99,6 +104,7 @@ func New(ref *profile.Reference, opts *Options) (*Monitor, error) {
 		m.shards[i].cur = m.none
 	}
 	m.affinity.New = func() any { return &m.shards[int(m.next.Add(1)-1)%n] }
+	m.inputLimit = inputLimit(o.InputShare)
 	m.epoch.Store(e)
 	m.win = m.newWindow(e, 1, time.Time{})
 	m.left.Store(int64(o.WindowRows))

@@ -44,6 +44,9 @@ type Options struct {
 	// with. Counting takes about twice the time for each. At most 4; default
 	// none.
 	SliceBy []string
+	// InputShare is the share of rows, above 0 and up to 1, of which ObserveInputs
+	// keeps texts and vectors. Default 1/16.
+	InputShare float64
 	// Store keeps the state across restarts; Restore takes it over. Shutdown
 	// then saves the open window instead of closing it. Default none: the
 	// monitor begins anew.
@@ -125,6 +128,10 @@ func (o *Options) withDefaults() (Options, error) {
 		f.Check(span.Name != "" && !names[span.Name], "Spans[%d] has no name of its own", i)
 		f.Check(span.Windows >= 2 && span.Windows <= maxSpan, "Spans[%d] is %d windows long, want 2 to %d", i, span.Windows, maxSpan)
 		names[span.Name] = true
+	}
+	f.Check(r.InputShare >= 0 && r.InputShare <= 1, "InputShare is %v, want above 0 and up to 1", r.InputShare)
+	if r.InputShare == 0 {
+		r.InputShare = defaultInputShare
 	}
 	f.Check(len(r.SliceBy) <= maxSliceBy, "SliceBy has %d names, want at most %d", len(r.SliceBy), maxSliceBy)
 	f.Check(r.LabelTTL >= 0 || r.LabelTTL == off, "LabelTTL is %s, want 0 or more, or -1 for no limit", r.LabelTTL)

@@ -185,6 +185,8 @@ func (m *Monitor) flush() {
 		}
 	}
 	m.drain()
+	for m.describe() {
+	}
 }
 
 // take removes the shard's block and gives the rest of its lease back; nil

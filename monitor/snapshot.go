@@ -24,6 +24,10 @@ type Snapshot struct {
 	// Unlogged counts the rows that Options.Log did not get, because it has waited
 	// for too long.
 	Unlogged uint64
+	// Inputs counts the rows of the open window whose texts and vectors were
+	// described, InputsSkipped those of all time that were left out because too many
+	// waited.
+	Inputs, InputsSkipped uint64
 	// Schema counts what the encoders met that does not fit the reference.
 	Schema SchemaCounts
 	// Window is the number of the open window, WindowRows the rows in it.
@@ -65,12 +69,17 @@ func (m *Monitor) SnapshotCounts() (s Snapshot, ref, observed *profile.Reference
 
 // snapshot is the state without the labels. The caller holds foldMu.
 func (m *Monitor) snapshot() Snapshot {
-	return Snapshot{
+	s := Snapshot{
 		Model: m.opts.Model, Version: m.win.epoch.version, Since: m.win.epoch.since,
 		Predictions: m.observed.Load(), Positive: m.positive.Load(), Rejected: m.rejected.Load(), Dropped: m.dropped.Load(),
 		Overflowed: m.overflowed.Load(), Unlogged: m.unlogged.Load(), Schema: m.schema.counts(),
 		Window: m.win.number, WindowRows: m.win.cur.Rows, Report: m.last, Triggers: m.triggers.Load(),
+		InputsSkipped: m.inputsSkipped.Load(),
 	}
+	if w := m.win.inputs; w != nil {
+		s.Inputs = w.Rows
+	}
+	return s
 }
 
 func (m *Monitor) addLabels(s *Snapshot) {

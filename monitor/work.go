@@ -60,6 +60,8 @@ func (m *Monitor) run() {
 		}
 		for !m.logBehind() && m.foldOne() {
 		}
+		for m.describeOne() {
+		}
 		if m.opts.WindowRows > 0 && m.left.Load() <= 0 {
 			// The rest of the window is spread over the shards.
 			m.foldMu.Lock()

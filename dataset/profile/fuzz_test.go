@@ -95,7 +95,14 @@ func FuzzBinsJSON(f *testing.F) {
 
 func FuzzReferenceJSON(f *testing.F) {
 	ref := profile.NewReference([]profile.Feature{{Name: "a", Bins: columnOf([]float64{1, 2, 3}).Bins(0)}}, columnOf([]float64{0}).Bins(0))
+	texts := ref.Clone()
+	texts.Summary = describing(f)
+	// Smaller, for the fuzzer: any bytes are words.
+	texts.Summary.Texts[0].Known = texts.Summary.Texts[0].Known[:8]
 	fuzzJSON(f, func(t *testing.T, r *profile.Reference) {
+		if s := r.Summary; s != nil {
+			require.Len(t, s.Describe(nil, []string{"Grüezi"}, [][]float32{{1, 2, 3}}), s.Features())
+		}
 		if r.Rows < 1<<50 {
 			require.NoError(t, r.Empty().Observe(make([]float64, len(r.Features)), 0.5))
 		}
@@ -104,7 +111,7 @@ func FuzzReferenceJSON(f *testing.F) {
 		}
 		r.Calibrator()
 		require.NoError(t, r.Clone().Sub(r))
-	}, ref, profile.NewReference(nil, nil), build(f, records(1, 12), &profile.BuilderOptions{
+	}, ref, texts, profile.NewReference(nil, nil), build(f, records(1, 12), &profile.BuilderOptions{
 		Bins: 2, Score: true, ChunkRows: 5, Hours: true, SliceBy: []string{"city"},
 	}))
 }

@@ -31,6 +31,8 @@ type Reference struct {
 	// Slices hold the same counts for parts of the rows: the hours of a week,
 	// or the values of a category. They may be empty.
 	Slices []Slice
+	// Summary describes texts and vectors, by a sample of rows; it may be nil.
+	Summary *Summary
 }
 
 // Slice is a part of a reference, counted over the same bins.
@@ -79,7 +81,7 @@ func (r *Reference) Observe(row []float64, score float64) error {
 // chunks or slices.
 func (r *Reference) Window() *Reference {
 	bare := *r
-	bare.Outcomes, bare.Chunks, bare.Slices = nil, nil, nil
+	bare.Outcomes, bare.Chunks, bare.Slices, bare.Summary = nil, nil, nil, nil
 	return bare.Empty()
 }
 

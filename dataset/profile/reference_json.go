@@ -28,6 +28,7 @@ type referenceJSON struct {
 	Outcomes *outcomesJSON `json:"outcomes,omitempty"`
 	Chunks   *chunksJSON   `json:"chunks,omitempty"`
 	Slices   []sliceJSON   `json:"slices,omitempty"`
+	Summary  *summaryJSON  `json:"summary,omitempty"`
 }
 
 type outcomesJSON struct {
@@ -60,7 +61,7 @@ type sliceJSON struct {
 func (r *Reference) MarshalJSON() ([]byte, error) {
 	w := referenceJSON{
 		Format: format, Dataset: r.Dataset, Split: r.Split, Library: r.Library, Rows: r.Rows,
-		Features: make([]featureJSON, len(r.Features)), Score: r.Score,
+		Features: make([]featureJSON, len(r.Features)), Score: r.Score, Summary: r.Summary.stored(),
 	}
 	for i, f := range r.Features {
 		w.Features[i] = featureJSON(f)
@@ -114,6 +115,9 @@ func (r *Reference) UnmarshalJSON(data []byte) error {
 		n.Slices = append(n.Slices, Slice{s.By, s.Value, part})
 	}
 	f.Check(slices.IsSortedFunc(n.Slices, compareSlices), "slices are not in order")
+	summary, fault := w.Summary.read()
+	f.Check(fault == "", "%s", fault)
+	n.Summary = summary
 	if err := f.Err("profile: read reference"); err != nil {
 		return err
 	}

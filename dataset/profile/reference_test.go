@@ -114,6 +114,47 @@ func TestReferencesAddUp(t *testing.T) {
 	}
 }
 
+// describing is a summary of a text and a vector.
+func describing(t testing.TB) *profile.Summary {
+	b, err := profile.NewSummaryBuilder([]string{"comment"}, []string{"embedding"})
+	require.NoError(t, err)
+	require.NoError(t, b.Add([]string{"Grüezi mitenand"}, [][]float32{{1, 0, 0}}))
+	require.NoError(t, b.Add([]string{"Grüezi Müller, 3 mal"}, [][]float32{{0, 2, 0}}))
+	require.NoError(t, b.Add([]string{profile.NullText}, [][]float32{nil}))
+	require.NoError(t, b.Add([]string{""}, [][]float32{{0, 0, 0}}))
+	require.ErrorIs(t, b.Add([]string{"x"}, [][]float32{{1}}), profile.ErrInvalid)
+	require.ErrorIs(t, b.Add(nil, nil), profile.ErrInvalid)
+	s, err := b.Summary()
+	require.NoError(t, err)
+	require.Empty(t, s.Fault())
+	return s
+}
+
+func TestSummaryDescribes(t *testing.T) { // Not parallel: allocations are counted for the whole process.
+	s := describing(t)
+	require.EqualValues(t, 2, s.Counts.Rows)
+	require.Equal(t, 11, s.Features())
+	got := s.Describe(nil, []string{"grüezi, GRÜEZI Müller!"}, [][]float32{{3, 4, 0}})
+	require.Equal(t, []float64{22, 3, 3.0 / 22, 1.0 / 3, 5}, got[:5], "Müller is not among the rows that were learned from")
+	require.InDelta(t, math.Hypot(2, 4), got[5], 1e-9)
+	require.Equal(t, 0.0, got[6])
+	for _, v := range s.Describe(nil, nil, [][]float32{{1, 2, float32(math.Inf(1))}}) {
+		require.True(t, math.IsNaN(v), "all is missing")
+	}
+	require.Equal(t, []float64{0, 0}, s.Describe(nil, []string{""}, nil)[:2])
+	buf := make([]float64, 0, 16)
+	require.Zero(t, testing.AllocsPerRun(100, func() { s.Describe(buf, []string{"a few words"}, nil) }))
+
+	_, err := profile.NewSummaryBuilder(nil, nil)
+	require.ErrorIs(t, err, profile.ErrInvalid)
+	_, err = profile.NewSummaryBuilder([]string{"a", ""}, []string{"a"})
+	require.ErrorContains(t, err, `input "a" is there twice`)
+	b, err := profile.NewSummaryBuilder([]string{"a"}, []string{"b"})
+	require.NoError(t, err)
+	_, err = b.Summary()
+	require.ErrorContains(t, err, "there were 0 rows")
+}
+
 func TestReferenceIsSafeToReadFromManyGoroutines(t *testing.T) {
 	t.Parallel()
 	ref, table := sampleReference(t), sampleTable()
