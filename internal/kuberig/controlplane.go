@@ -86,6 +86,9 @@ func (c *Cluster) startControllers(ctx context.Context) error {
 		"--root-ca-file=" + c.pki.path("ca.crt"),
 		// The defaults spare a server that others need too.
 		"--kube-api-qps=2000", "--kube-api-burst=4000", "--concurrent-job-syncs=20", "--node-monitor-period=1s",
+		// A node is lost when a test says so, and not when a loaded machine lets its
+		// heartbeat come late: nobody would make it ready again.
+		"--node-monitor-grace-period=24h", "--node-startup-grace-period=24h",
 	}
 	p, err := c.run(Controllers, nil, c.tools.controlPlane, append(args, c.gates()...)...)
 	if err != nil {
@@ -115,6 +118,9 @@ func (c *Cluster) startKwok(ctx context.Context) error {
 		return err
 	}
 	p, err := c.run(Kwok, nil, c.tools.kwok, "--kubeconfig="+c.Kubeconfig(), "--config="+c.path("stages.yaml"),
+		// It takes no part in leases of nodes, which it would renew late on a loaded
+		// machine, and it leaves the pods of a node alone whose lease it has not got.
+		"--node-lease-duration-seconds=0",
 		"--manage-all-nodes=false", "--manage-nodes-with-label-selector="+managedLabel+"=true",
 		"--server-address="+address(c.ports.kwok), fmt.Sprintf("--node-port=%d", c.kubelet.port), "--node-ip=127.0.0.1",
 		"--tls-cert-file="+c.pki.path("server.crt"), "--tls-private-key-file="+c.pki.path("server.key"))

@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 
 	"github.com/millwright-ml/millwright/dataset/blob/dirblob"
@@ -140,9 +141,11 @@ func TestLauncherArchiveAfterTTL(t *testing.T) {
 	l := w.launcher(t, kuberig.Behaviour{Run: 200 * time.Millisecond, Logs: []string{"kept"}}, keep)
 	ctx := patient(t)
 	spec := gpuSpec(1)
-	spec.TTL = time.Second
+	spec.TTL = time.Hour
 	j := submitJob(t, l, spec, "a")
 	_, err = j.Wait(ctx)
+	require.NoError(t, err)
+	_, err = w.c.Client().BatchV1().Jobs(w.ns).Patch(ctx, j.ID(), types.MergePatchType, []byte(`{"spec":{"ttlSecondsAfterFinished":0}}`), metav1.PatchOptions{})
 	require.NoError(t, err)
 	w.c.Eventually(t, "the cluster removes the job", func(ctx context.Context) error {
 		list, err := w.c.Client().BatchV1().Jobs(w.ns).List(ctx, metav1.ListOptions{})

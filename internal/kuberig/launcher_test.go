@@ -51,6 +51,7 @@ func (w *workshop) launcher(t *testing.T, b kuberig.Behaviour, change func(*rest
 		defer cancel()
 		require.NoError(t, l.Shutdown(ctx))
 	})
+	w.c.ExplainFailure(t, w.ns)
 	return l
 }
 

@@ -43,11 +43,12 @@ func unavailable(t testing.TB, err error) {
 	t.Fatal(err)
 }
 
-// report shows the ends of the components' logs.
+// report shows the last complaints in the components' logs. It is short: what is
+// kept of the output of a failed run may be as well.
 func (c *Cluster) report(printf func(format string, args ...any)) {
 	for _, name := range []string{APIServer, Controllers, Scheduler, Kwok, Kueue, JobSet, Trainer} {
-		if text := c.Log(name); text != "" {
-			printf("%s said:\n%s", name, text)
+		if text := complaints(c.Log(name)); text != "" {
+			printf("%s complained:\n%s", name, text)
 		}
 	}
 }
@@ -57,6 +58,7 @@ func (c *Cluster) report(printf func(format string, args ...any)) {
 var shared struct {
 	mu       sync.Mutex
 	clusters map[Kind]*starting
+	failures []string // what ExplainFailure said
 }
 
 // starting is a cluster that is started once.
@@ -109,6 +111,9 @@ func Main(m *testing.M) int {
 		}
 	}
 	wg.Wait()
+	for _, text := range shared.failures {
+		fmt.Fprintln(os.Stderr, text)
+	}
 	return code
 }
 
