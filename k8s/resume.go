@@ -73,15 +73,41 @@ func (j *job) farewell(ctx context.Context, r *phase.Root, pods []phase.Pod, not
 	remember(r, gone, notes)
 }
 
-// How long Resume tries again for controllers that have not yet seen the pods go.
+// How long Resume tries again for controllers that have not yet noted that the
+// pods went, which a busy cluster may take minutes for.
 const (
-	settleDelay = 100 * time.Millisecond
-	settleTries = 100
+	firstDelay = 100 * time.Millisecond
+	lastDelay  = 2 * time.Second
+	maxSettle  = 5 * time.Minute
 )
 
-// refused tells that an admission webhook said no.
-func refused(err error) bool {
-	return errors.Is(err, kube.ErrForbidden) && strings.Contains(kube.Message(err), "denied the request")
+// early tells that Resume was refused because a controller has not yet noted that
+// the pods went: Trainer's webhook goes by a count of its own, and the API server
+// by what the Job's status says.
+func early(r *phase.Root, err error) bool {
+	return errors.Is(err, kube.ErrForbidden) && strings.Contains(kube.Message(err), "is still active") ||
+		errors.Is(err, kube.ErrInvalid) && r != nil && r.Backend == "job" && !r.Settled
+}
+
+// settled does something until it is not too early for it.
+func (j *job) settled(ctx context.Context, do func() (*phase.Root, error)) (*phase.Root, error) {
+	begun := time.Now()
+	for delay := firstDelay; ; delay = min(2*delay, lastDelay) {
+		r, err := do()
+		if !early(r, err) {
+			return r, err
+		}
+		if time.Since(begun) > maxSettle {
+			return r, fmt.Errorf("k8s: resume %q: the controller of the job has not noted for %v that its pods ended: %w", j.id, maxSettle, err)
+		}
+		timer := time.NewTimer(delay)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return r, ctx.Err()
+		case <-timer.C:
+		}
+	}
 }
 
 // Resume implements train.Job. Resources can change where the API server allows
@@ -132,18 +158,11 @@ func (j *job) Resume(ctx context.Context, opts *train.ResumeOptions) error {
 			return notes, spec, nil
 		})
 	}
-	r, err := resume(true)
-	for tries := 0; refused(err) && tries < settleTries; tries++ {
-		// The webhook of Trainer goes by a count of active Jobs that is behind.
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(settleDelay):
-		}
-		r, err = resume(true)
-	}
-	if (errors.Is(err, kube.ErrInvalid) || refused(err)) && change == nil {
-		r, err = resume(false) // before 1.36 the pods of a Job that was started cannot be changed at all
+	r, err := j.settled(ctx, func() (*phase.Root, error) { return resume(true) })
+	if errors.Is(err, kube.ErrInvalid) && change == nil && j.backend.name == "job" {
+		// Before 1.36 the pods of a Job that was started cannot be changed at all.
+		j.l.log.Warn("the cluster does not let the pods of a resumed job know their attempt: they take themselves for an earlier one", "job", j.id)
+		r, err = resume(false)
 	}
 	if errors.Is(err, kube.ErrInvalid) && change != nil {
 		return fmt.Errorf("k8s: resume %q: the cluster does not let a suspended Job change its resources: %s: %w", j.id, kube.Message(err), train.ErrUnsupported)

@@ -88,7 +88,8 @@ func (j *job) attempt(p phase.Past, queued time.Time) train.Attempt {
 	}
 }
 
-// pasts sums the pods up by attempt.
+// pasts sums the pods up by attempt. An attempt of which no pod has started is not
+// among them.
 func (j *job) pasts(ctx context.Context, pods []phase.Pod) []phase.Past {
 	var out []phase.Past
 	for i := range pods {
@@ -119,6 +120,11 @@ func (j *job) pasts(ctx context.Context, pods []phase.Pod) []phase.Past {
 			q.Finished = p.Finished
 		}
 	}
+	for i := range pods {
+		if k := slices.IndexFunc(out, func(q phase.Past) bool { return q.Attempt == pods[i].Attempt }); k >= 0 {
+			out[k].Add(&pods[i])
+		}
+	}
 	return out
 }
 
@@ -131,7 +137,7 @@ func remember(r *phase.Root, gone []phase.Past, notes map[string]any) bool {
 	all := slices.Clone(r.History)
 	for _, p := range gone {
 		if !slices.ContainsFunc(all, func(q phase.Past) bool { return q.Attempt == p.Attempt }) {
-			all = append(all, p)
+			all = append(all, p.Close())
 		}
 	}
 	if len(all) == len(r.History) || len(all) > maxHistory {

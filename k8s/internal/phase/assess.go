@@ -19,8 +19,7 @@ func Number(r *Root, pods []Pod) {
 	for i := range pods {
 		p := &pods[i]
 		for k := range r.History {
-			h := &r.History[k]
-			if !h.Finished.IsZero() && !p.Created.Before(h.Finished.Truncate(time.Second)) && (p.Started.IsZero() || p.Started.After(h.Started)) {
+			if h := &r.History[k]; h.before(p) {
 				p.Attempt = max(p.Attempt, h.Attempt+1)
 			}
 		}

@@ -143,6 +143,38 @@ func TestNumber(t *testing.T) {
 	require.Equal(t, 1, pods[1].Attempt)
 }
 
+// Ranks that start in different seconds, and one that never starts, are of the
+// attempt that they were made for, though all of it fits in two seconds.
+func TestNumberWithinASecond(t *testing.T) {
+	t.Parallel()
+	at := func(d time.Duration) time.Time { return start.Add(d).Truncate(time.Second) }
+	pod := func(uid string, made, started, finished time.Duration) phase.Pod {
+		p := phase.Pod{Name: uid, UID: uid, Created: at(made), Phase: corev1.PodFailed, Finished: at(finished)}
+		if started > 0 {
+			p.Started = at(started)
+		}
+		return p
+	}
+	first := []phase.Pod{
+		pod("aaaaaaaa-0", 0, 100*time.Millisecond, 900*time.Millisecond),
+		pod("bbbbbbbb-1", 800*time.Millisecond, 1100*time.Millisecond, 1100*time.Millisecond),
+		pod("cccccccc-2", 900*time.Millisecond, 0, 0),
+	}
+	past := phase.Past{Started: at(0), Finished: at(0)}
+	for i := range first {
+		past.Add(&first[i])
+	}
+	r := root(func(r *phase.Root) { r.History = []phase.Past{past.Close()} })
+	require.Equal(t, []string{"aaaaaaaa", "bbbbbbbb", "cccccccc"}, r.History[0].Young)
+	next := pod("dddddddd-0", 950*time.Millisecond, 2*time.Second, 2*time.Second)
+	pods := append(first, next)
+	phase.Number(r, pods)
+	for i := range first {
+		require.Zero(t, pods[i].Attempt, pods[i].Name)
+	}
+	require.Equal(t, 1, pods[3].Attempt)
+}
+
 func TestFromPodKeepsLittle(t *testing.T) {
 	t.Parallel()
 	long := make([]byte, 10<<10)

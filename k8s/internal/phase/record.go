@@ -2,6 +2,7 @@ package phase
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +32,7 @@ type Root struct {
 	Paused    time.Time // Suspend was called
 
 	Suspended bool // spec.suspend, by whomever
+	Settled   bool // its controller has noted that it is suspended and that no pod is left
 	Started   time.Time
 	Finished  time.Time
 	Ended     bool
@@ -52,6 +54,41 @@ type Past struct {
 	GPU        string    `json:"g,omitempty"`
 	Spot       bool      `json:"p,omitempty"`
 	Checkpoint time.Time `json:"k,omitzero"`
+	// Young are those of its pods that were made in the second in which it ended.
+	// The API tells times in whole seconds, so only their names set them apart from
+	// the pods of the next attempt.
+	Young []string `json:"y,omitempty"`
+
+	pods []made
+}
+
+// made is when a pod was made.
+type made struct {
+	pod string
+	at  time.Time
+}
+
+// mark is how Past.Young names a pod: short, for there may be thousands.
+func mark(uid string) string { return uid[:min(len(uid), 8)] }
+
+// Add notes that a pod is of the attempt.
+func (h *Past) Add(p *Pod) { h.pods = append(h.pods, made{mark(p.UID), p.Created}) }
+
+// Close is the attempt with Young, which needs to know when it ended.
+func (h Past) Close() Past {
+	h.Young = nil
+	for _, p := range h.pods {
+		if !p.at.Before(h.Finished.Truncate(time.Second)) {
+			h.Young = append(h.Young, p.pod)
+		}
+	}
+	return h
+}
+
+// before tells that a pod is of a later attempt.
+func (h *Past) before(p *Pod) bool {
+	over := h.Finished.Truncate(time.Second)
+	return !h.Finished.IsZero() && !p.Created.Before(over) && !slices.Contains(h.Young, mark(p.UID))
 }
 
 // Pod is what is kept of a pod.
@@ -136,12 +173,15 @@ func FromJob(job *batchv1.Job) Root {
 	r := Meta("job", &job.ObjectMeta)
 	r.Suspended = job.Spec.Suspend != nil && *job.Spec.Suspend
 	r.Started = at(job.Status.StartTime)
+	r.Settled = job.Status.StartTime == nil && job.Status.Active == 0
 	for i := range job.Status.Conditions {
 		c := &job.Status.Conditions[i]
 		if c.Status != corev1.ConditionTrue {
 			continue
 		}
 		switch c.Type {
+		case batchv1.JobSuspended:
+			r.Settled = job.Status.Active == 0
 		case batchv1.JobComplete:
 			r.Ended, r.OK, r.Finished = true, true, c.LastTransitionTime.Time
 		case batchv1.JobFailed:

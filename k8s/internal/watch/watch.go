@@ -265,7 +265,7 @@ func (n *Namespace) run(ctx context.Context, st *stream, source *Source) {
 				meta := source.Meta(c.Object)
 				version = meta.GetResourceVersion()
 				if c.Type != "BOOKMARK" {
-					n.take(source, c.Object, c.Type == "DELETED")
+					n.take(ctx, source, c.Object, c.Type == "DELETED")
 				}
 				return nil
 			})
@@ -277,7 +277,7 @@ func (n *Namespace) run(ctx context.Context, st *stream, source *Source) {
 		case errors.Is(err, kube.ErrExpired):
 			version = ""
 		case errors.Is(err, kube.ErrUnauthorized), errors.Is(err, kube.ErrForbidden), errors.Is(err, kube.ErrUnsupported):
-			n.fail(st, err)
+			n.fail(ctx, st, err)
 			return
 		}
 		if err == nil && delay == minDelay {
@@ -311,14 +311,14 @@ func (n *Namespace) list(ctx context.Context, st *stream, source *Source) (strin
 		}
 		for _, item := range source.Items(list) {
 			seen[source.Meta(item).GetName()] = true
-			n.take(source, item, false)
+			n.take(ctx, source, item, false)
 		}
 		next, rv := source.More(list)
 		if version == "" {
 			version = rv
 		}
 		if next == "" {
-			n.settle(st, source, seen)
+			n.settle(ctx, st, source, seen)
 			return version, nil
 		}
 		opts.Continue = next
@@ -326,9 +326,12 @@ func (n *Namespace) list(ctx context.Context, st *stream, source *Source) (strin
 }
 
 // settle drops what the list did not have, and says that the picture is whole.
-func (n *Namespace) settle(st *stream, source *Source, seen map[string]bool) {
+func (n *Namespace) settle(ctx context.Context, st *stream, source *Source, seen map[string]bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
 	for id, j := range n.jobs {
 		if source.Read == nil {
 			j.pods = slices.DeleteFunc(j.pods, func(p phase.Pod) bool { return !p.Gone && !seen[p.Name] })
@@ -354,22 +357,25 @@ func (j *job) wake() {
 	}
 }
 
-func (n *Namespace) fail(st *stream, err error) {
+func (n *Namespace) fail(ctx context.Context, st *stream, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
 	st.err = err
 	n.wakeAll()
 }
 
 // take keeps the trimmed form of one object.
-func (n *Namespace) take(source *Source, object any, gone bool) {
+func (n *Namespace) take(ctx context.Context, source *Source, object any, gone bool) {
 	id := source.Meta(object).GetLabels()[manifest.LabelJob]
 	if id == "" {
 		return
 	}
 	if source.Read == nil {
 		p := phase.FromPod(object.(*corev1.Pod))
-		n.change(id, func(j *job) {
+		n.change(ctx, id, func(j *job) {
 			i := slices.IndexFunc(j.pods, func(q phase.Pod) bool { return q.Name == p.Name })
 			switch {
 			case gone:
@@ -393,7 +399,7 @@ func (n *Namespace) take(source *Source, object any, gone bool) {
 		return // made by a controller for the root
 	}
 	r := source.Read(object)
-	n.change(id, func(j *job) {
+	n.change(ctx, id, func(j *job) {
 		if gone {
 			j.root = nil
 			return
@@ -402,9 +408,14 @@ func (n *Namespace) take(source *Source, object any, gone bool) {
 	})
 }
 
-func (n *Namespace) change(id string, apply func(*job)) {
+// change does nothing for a watch that was stopped: what it had still in hand is
+// older than what the next one has listed by then.
+func (n *Namespace) change(ctx context.Context, id string, apply func(*job)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
 	j := n.job(id)
 	apply(j)
 	if j.root == nil && len(j.pods) == 0 && len(j.users) == 0 {
