@@ -125,7 +125,7 @@ func alerts(o *Options) []Rule {
 		},
 		{
 			"InferenceLogDrops", "warning",
-			fmt.Sprintf("sum by (model) (increase(%s{result=\"dropped\"}[10m])) > 0", name(metrics.InferenceLogRows)),
+			fmt.Sprintf("sum by (model) (increase(%s{result=~\"dropped|unlogged\"}[10m])) > 0", name(metrics.InferenceLogRows)),
 			"The inference log of {{ $labels.model }} drops rows",
 			"{{ $value | humanize }} rows of the last ten minutes are not in the log.", 0,
 		},

@@ -134,6 +134,10 @@ func (r *Reader) Read(emit func(Sample)) (model string) {
 		metric ID
 		counts func() map[string]uint64
 	}{{InferenceLogRows, r.opts.InferenceLog}, {RetrainTriggers, r.opts.Triggers}} {
+		// Rows that never reached the log are in none of its counts.
+		if c.metric == InferenceLogRows && (c.counts != nil || s.Unlogged > 0) {
+			e.send(InferenceLogRows, float64(s.Unlogged), "unlogged")
+		}
 		if c.counts == nil {
 			continue
 		}

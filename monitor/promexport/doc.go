@@ -43,7 +43,7 @@
 //	millwright_label_coverage_ratio{version,scope}                      labelled rows of all
 //	millwright_pending_predictions                                      that wait for a label
 //	millwright_pending_predictions_forgotten_total                      pushed out by newer ones before a label came
-//	millwright_inference_log_rows_total{result}                         Options.InferenceLog
+//	millwright_inference_log_rows_total{result}                         Options.InferenceLog; unlogged: never reached it
 //	millwright_retrain_triggers_total{result}                           Options.Triggers
 //	millwright_series_truncated                                         series left out because of MaxSeries
 //
