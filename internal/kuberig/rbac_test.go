@@ -72,8 +72,11 @@ func refusedRight(resp *http.Response) string {
 	if bytes.Contains(text, []byte("admission webhook")) && bytes.Contains(text, []byte("denied the request")) {
 		return ""
 	}
+	if err != nil {
+		return "" // a limit ended the call before the answer was there: the next one is longer
+	}
 	m := cannot.FindStringSubmatch(strings.ReplaceAll(string(text), `\"`, `"`))
-	if err != nil || m == nil {
+	if m == nil {
 		return "?"
 	}
 	name, sub, found := strings.Cut(m[2], "/")
