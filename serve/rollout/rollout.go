@@ -249,7 +249,7 @@ func (r *Rollout) labelGuard(name string) int {
 // takes it up. Errors: ErrNotFound when the model is not deployed, ErrConflict
 // when the Store has another experiment of the name, ErrInvalid for a damaged
 // state. A Store that is out of reach is waited for.
-func (r *Rollout) Run(ctx context.Context, server *serve.Server) error {
+func (r *Rollout) Run(ctx context.Context, server Host) error {
 	if err := server.SetRouter(r.exp.Model, r); err != nil {
 		return fmt.Errorf("rollout: run %q: %w", r.exp.Name, err)
 	}
@@ -284,7 +284,7 @@ func (r *Rollout) Run(ctx context.Context, server *serve.Server) error {
 }
 
 // leave brings what was counted into the store before Run ends.
-func (r *Rollout) leave(ctx context.Context, server *serve.Server) error {
+func (r *Rollout) leave(ctx context.Context, server Host) error {
 	const most = 5 * time.Second
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
 	defer cancel()
@@ -296,7 +296,7 @@ func (r *Rollout) leave(ctx context.Context, server *serve.Server) error {
 
 // merge takes one turn with the store, and reports whether all is over. Errors
 // that may pass are logged.
-func (r *Rollout) merge(ctx context.Context, server *serve.Server) (over bool, err error) {
+func (r *Rollout) merge(ctx context.Context, server Host) (over bool, err error) {
 	s, err := r.exchange(ctx)
 	switch {
 	case err == nil:

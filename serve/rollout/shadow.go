@@ -155,7 +155,7 @@ func copyTensors(list []oip.Tensor) []oip.Tensor {
 }
 
 // start starts the workers, which end with ctx.
-func (m *mirror) start(ctx context.Context, workers *sync.WaitGroup, server *serve.Server) {
+func (m *mirror) start(ctx context.Context, workers *sync.WaitGroup, server Host) {
 	for range m.opts.Workers {
 		workers.Go(func() {
 			for {
@@ -173,7 +173,7 @@ func (m *mirror) start(ctx context.Context, workers *sync.WaitGroup, server *ser
 }
 
 // run answers one copy by one challenger.
-func (m *mirror) run(ctx context.Context, server *serve.Server, version string, q mirrored) {
+func (m *mirror) run(ctx context.Context, server Host, version string, q mirrored) {
 	limited, cancel := context.WithTimeout(ctx, m.opts.Timeout)
 	defer cancel()
 	start := time.Now()
