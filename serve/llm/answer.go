@@ -22,11 +22,12 @@ type call struct {
 	f      fields
 	query  Query
 
-	body   []byte // As the client sent it, or as the hooks changed it.
-	sent   []byte // As an upstream gets it.
-	answer []byte // Of the upstream.
-	out    []byte // What goes to the client.
-	events events
+	body     []byte     // As the client sent it, or as the hooks changed it.
+	sent     []byte     // As an upstream gets it.
+	payloads []*payload // Views of body or sent.
+	answer   []byte     // Of the upstream.
+	out      []byte     // What goes to the client.
+	events   events
 
 	candidates []Candidate
 	picked     []*target
@@ -81,7 +82,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, op Operation) {
 func (c *call) begin(g *Gateway, w http.ResponseWriter, r *http.Request, op Operation) {
 	*c = call{
 		g: g, w: w, r: r, events: events{buf: c.events.buf},
-		candidates: c.candidates[:0], picked: c.picked[:0], tried: c.tried[:0], charges: c.charges[:0],
+		candidates: c.candidates[:0], picked: c.picked[:0], tried: c.tried[:0], charges: c.charges[:0], payloads: c.payloads[:0],
 		x: Exchange{ID: g.requestID(r), Operation: op, Session: r.Header.Get(g.o.Session), Began: time.Now(), MaxTokens: -1},
 	}
 	c.body, c.sent, c.answer, c.out = g.bufs.get(), nil, nil, nil
@@ -98,6 +99,10 @@ func (c *call) end() {
 		o.Observe(&c.x)
 	}
 	g.o.Log.record(c)
+	if unread(c.payloads) {
+		c.body, c.sent = nil, nil // Left to the garbage collector.
+	}
+	clear(c.payloads)
 	for _, b := range [][]byte{c.body, c.sent, c.answer, c.out, c.logged} {
 		g.bufs.put(b)
 	}
@@ -257,7 +262,7 @@ func (c *call) edited(m *model, t *target) []byte {
 		return c.body
 	}
 	sortEdits(edits)
-	if c.sent == nil {
+	if c.sent == nil || unread(c.payloads) { // An upstream that failed may still get the one before.
 		c.sent = c.g.bufs.get()
 	}
 	c.sent = splice(c.sent[:0], c.body, edits)

@@ -21,6 +21,7 @@ type events struct {
 	dataAt  span // Of the first data, behind start.
 	fields  int  // The number of data lines.
 	started bool
+	full    bool // The last read took all that there was room for.
 	afterCR bool // A \n that comes next belongs to the \r before.
 
 	joined []byte // The data of an event with several lines of it.
@@ -35,6 +36,10 @@ type event struct {
 
 // firstBuffer is what a stream starts with. Most events are smaller.
 const firstBuffer = 4 << 10
+
+// greedyBuffer is what a stream has whose events come many at a time, so that fewer
+// writes carry them.
+const greedyBuffer = 32 << 10
 
 func (e *events) reset(from io.Reader, most int) {
 	if e.buf == nil {
@@ -144,8 +149,13 @@ func (e *events) fill() error {
 		copy(bigger, e.buf)
 		e.buf = bigger
 	}
+	if e.full && e.start == e.end && len(e.buf) < min(greedyBuffer, e.most) {
+		e.buf = make([]byte, min(2*len(e.buf), e.most)) // Events come faster than they are read.
+		e.start, e.line, e.seen, e.end = 0, 0, 0, 0
+	}
 	n, err := e.from.Read(e.buf[e.end:])
 	e.end += n
+	e.full = e.end == len(e.buf)
 	if n > 0 {
 		return nil // The error comes again.
 	}

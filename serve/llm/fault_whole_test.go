@@ -1,6 +1,8 @@
 package llm_test
 
 import (
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -79,8 +81,8 @@ func TestWholeAnswersAreAskedForAgain(t *testing.T) {
 			}
 			first := llm.RouterFunc(func(_ *llm.Query, c []llm.Candidate) int { return len(c) - 1 })
 			_, server, seen := gatewayOf(t, &llm.Options{Failures: -1, MaxAnswer: 2000}, llm.Model{Name: "m", Router: first}, good, bad)
-			// More than what fits into the buffers of a connection.
-			body := `{"model":"m","messages":"` + strings.Repeat("x", 4<<20) + `"}`
+			// More than what is sent at once.
+			body := `{"model":"m","messages":"` + strings.Repeat("x", 512<<10) + `"}`
 			resp, got := post(t, server, chat, body)
 			require.Equal(t, 200, resp.StatusCode, got)
 			require.Equal(t, whole, got)
@@ -109,5 +111,38 @@ func TestWholeAnswersHaveATime(t *testing.T) {
 			require.Contains(t, got, "upstream_timeout")
 			require.ErrorIs(t, (<-seen).Err, llm.ErrUnavailable)
 		})
+	}
+}
+
+// late fails, and reads what it was sent only then.
+type late chan io.ReadCloser
+
+func (l late) RoundTrip(r *http.Request) (*http.Response, error) {
+	l <- r.Body
+	return nil, io.ErrUnexpectedEOF
+}
+
+// A transport may read a body when it has failed already. What it gets then is still
+// that of its own request, and not of another.
+func TestBodiesAreNotUsedAgainWhileTheyAreRead(t *testing.T) {
+	t.Parallel()
+	l := make(late, 100)
+	g, err := llm.New([]llm.Upstream{{Name: "a", URL: "http://a", Transport: l}, {Name: "b", URL: "http://b", Transport: canned{"application/json", whole}}},
+		[]llm.Model{{Name: "m", Targets: []llm.Target{{Upstream: "a", Model: "x"}, {Upstream: "b", Model: "longer"}}, Router: llm.RouterFunc(func(*llm.Query, []llm.Candidate) int { return 0 })}}, &llm.Options{Failures: -1})
+	require.NoError(t, err)
+	for i := range 20 {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, chat, strings.NewReader(fmt.Sprintf(`{"model":"m","messages":"%d"}`, i)))
+		require.NoError(t, err)
+		w := newRecorder()
+		g.ServeHTTP(w, r)
+		require.Equal(t, 200, w.status)
+	}
+	for i := range 20 {
+		body := <-l
+		got, err := io.ReadAll(body)
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprintf(`{"model":"x","messages":"%d"}`, i), string(got))
+		require.NoError(t, body.Close())
+		require.NoError(t, body.Close(), "twice does no harm")
 	}
 }

@@ -22,7 +22,7 @@ type failure struct {
 
 // forward asks upstreams until one answers.
 func (c *call) forward() {
-	c.failure = failure{err: &Error{Status: http.StatusServiceUnavailable, Type: typeServer, Code: codeNoReplica, Message: "no upstream of the model is available", RetryAfter: c.g.o.Cooldown}}
+	c.failure = failure{}
 	pause := 50 * time.Millisecond
 	for {
 		asked := c.x.Attempts
@@ -119,6 +119,9 @@ func (c *call) sleep(d time.Duration) bool {
 // giveUp answers with the last failure.
 func (c *call) giveUp() {
 	f := &c.failure
+	if f.err == nil {
+		f.err = &Error{Status: http.StatusServiceUnavailable, Type: typeServer, Code: codeNoReplica, Message: "no upstream of the model is available", RetryAfter: c.g.o.Cooldown}
+	}
 	if f.status == 0 {
 		c.refuse(f.err)
 		return
@@ -213,13 +216,13 @@ func (c *call) attempt(m *model, t *target) (done bool) {
 	} else {
 		w.expect(0)
 	}
-	req := &http.Request{
-		Method: http.MethodPost, URL: u.urls[c.x.Operation], Host: u.urls[c.x.Operation].Host,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: c.requestHeader(u),
-		ContentLength: int64(len(body)), Body: newBody(body),
-		GetBody: func() (io.ReadCloser, error) { return newBody(body), nil },
-	}
-	resp, err := u.transport.RoundTrip(req.WithContext(w.ctx))
+	sent := newPayload(body)
+	c.payloads = append(c.payloads, sent)
+	req := c.g.blank.WithContext(w.ctx) // A copy, the only way to set the context.
+	req.Method, req.URL, req.Host = http.MethodPost, u.urls[c.x.Operation], u.urls[c.x.Operation].Host
+	req.Proto, req.ProtoMajor, req.ProtoMinor, req.Header = "HTTP/1.1", 1, 1, c.requestHeader(u)
+	req.ContentLength, req.Body, req.GetBody = int64(len(body)), &sent.first, sent.again
+	resp, err := u.transport.RoundTrip(req)
 	if err != nil {
 		return c.broken(u, w, err, "did not answer")
 	}

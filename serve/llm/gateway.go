@@ -133,6 +133,7 @@ type Gateway struct {
 	lock      sync.RWMutex // Of closed with running.
 	serial    atomic.Uint64
 	salt      string
+	blank     http.Request // What requests to upstreams are made from.
 }
 
 // model is a Model with what belongs to it.

@@ -119,8 +119,12 @@ func (c *call) settle() {
 		return
 	}
 	// Also when the client has left.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.r.Context()), 5*time.Second)
-	defer cancel()
+	ctx := context.WithoutCancel(c.r.Context())
+	if _, ok := c.g.accounts.store.(*Memory); !ok { // Which never waits.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+	}
 	if err := c.g.accounts.store.Settle(ctx, c.charges); err != nil && x.Err == nil {
 		// What was taken stays taken, which errs on the side of the limit.
 		x.Err = fmt.Errorf("llm: settle the usage: %w", err)
