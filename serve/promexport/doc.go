@@ -47,6 +47,11 @@
 // those of the newest that went (Options.Retain), so that the last scrape has
 // all its requests.
 //
+// # Exemplars
+//
+// With Options.Exemplar a request's duration is counted together with its trace,
+// so that a slow bucket of the histogram leads to a trace that fell into it.
+//
 // # Triton
 //
 // With Options.Triton the counters have Triton's names, too, so that dashboards

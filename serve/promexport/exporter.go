@@ -30,6 +30,13 @@ type Options struct {
 	// Retain is how many versions of a model that are gone keep their series,
 	// the newest. Default 2; -1 is none.
 	Retain int
+	// Exemplar names the trace of a request, in at most 64 characters; its
+	// duration then has the label trace_id as an exemplar, which leads from a
+	// bucket of the histogram to a trace that fell into it. "" is for a request
+	// that has none. [Traceparent] takes the caller's. The handler that is
+	// scraped must have promhttp.HandlerOpts.EnableOpenMetrics. Default nil: no
+	// exemplars.
+	Exemplar func(x *serve.Exchange) string
 	// Triton adds the counters by the names that Triton gives them. Default
 	// false.
 	Triton bool
@@ -123,6 +130,7 @@ func (e *Exporter) Bind(model string, v serve.VersionInfo) (serve.Observer, func
 			duration: e.duration.WithLabelValues(k.model, k.version),
 			queue:    e.queue.WithLabelValues(k.model, k.version),
 			infer:    e.infer.WithLabelValues(k.model, k.version),
+			trace:    e.opts.Exemplar,
 		}
 		e.series[k] = s
 	}

@@ -21,6 +21,8 @@ type series struct {
 
 	rows, in, out atomic.Uint64
 
+	trace func(x *serve.Exchange) string // Options.Exemplar
+
 	front atomic.Pointer[named] // Of requests without a version: the default one.
 }
 
@@ -39,7 +41,9 @@ var codes = [...]int{
 
 // Observe implements serve.Observer.
 func (s *series) Observe(x *serve.Exchange) {
-	s.duration.Observe(x.Duration.Seconds())
+	if s.trace == nil || !s.exemplar(x) {
+		s.duration.Observe(x.Duration.Seconds())
+	}
 	s.queue.Observe(x.Queue.Seconds())
 	s.infer.Observe(x.Infer.Seconds())
 	s.count(x)
