@@ -116,6 +116,8 @@ func TestPrometheusFleet(t *testing.T) {
 	want, err := metrics.PSI(ref, fleet)
 	require.NoError(t, err)
 
+	targets = append(targets, servedModel(t))
+
 	dir := t.TempDir()
 	rules, err := grafana.RuleFile(&grafana.Options{Interval: time.Second, For: time.Second})
 	require.NoError(t, err)
@@ -144,6 +146,7 @@ func TestPrometheusFleet(t *testing.T) {
 	eventually(t, "the alert of the drifted replica", func() bool {
 		return promValues(t, base, `ALERTS{alertstate="firing"}`, "alertname")["MillwrightDrift"] == 1
 	})
+	servedScraped(t, base)
 	up := promValues(t, base, `max(scrape_samples_scraped)`, "")
 	require.Less(t, up[""], 200.0)
 	require.Empty(t, promValues(t, base, `prometheus_rule_evaluation_failures_total > 0`, "rule_group"))

@@ -14,7 +14,7 @@ func StartPrometheus(t testing.TB, config string) string {
 	t.Helper()
 	addr := freePort(t)
 	p := start(t, nil, Tool(t, "prometheus"), "--config.file="+config, "--web.listen-address="+addr,
-		"--storage.tsdb.path="+filepath.Join(t.TempDir(), "tsdb"), "--log.level=warn")
+		"--storage.tsdb.path="+filepath.Join(t.TempDir(), "tsdb"), "--log.level=warn", "--enable-feature=exemplar-storage")
 	url := "http://" + addr
 	err := p.await(t.Context(), func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/-/ready", nil)
