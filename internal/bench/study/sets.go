@@ -69,7 +69,12 @@ What it is compared with, by the definitions of the tools' defaults over the raw
   calls a data set drifted.
 - **NannyML**: the Jensen-Shannon distance of a feature is more than three standard
   deviations from the mean of the chunks of the reference, which are of a window's size
-  and at least six.
+  and at least six. (Its own default keeps a last chunk of the few rows that are left
+  over, even of two, which widens the limits at random; here it is dropped.)
+
+The tools themselves were asked, too, on hotels and electricity: Evidently 0.7.23 raises the
+same number of columns in each of the 32 windows, and NannyML 0.13.1 has the same
+distances.
 
 A model has become worse when the 95 % intervals of its metric in the window and on the
 reference do not meet. In the pictures such windows are red.
