@@ -35,7 +35,7 @@ func (c *call) admit() error {
 	}
 	if t.Budget > 0 {
 		window, until := t.Period.window(c.x.Began)
-		list = append(list, Charge{Key: t.Name + "/money/" + window, Amount: int64(c.mayCost()), Limit: int64(t.Budget * 1e9), Until: until})
+		list = append(list, Charge{Key: t.Name + "/money/" + window, Amount: int64(c.mayCost()), Limit: int64(min(t.Budget, mostMoney) * 1e9), Until: until})
 	}
 	c.charges = list
 	short, wait, err := c.g.accounts.store.Take(c.r.Context(), list)
@@ -106,6 +106,7 @@ func (c *call) settle() {
 	}
 	for i := range c.charges {
 		charge := &c.charges[i]
+		charge.Taken = charge.Amount
 		switch {
 		case charge.Per <= 0:
 			charge.Amount = int64(x.Cost) - charge.Amount

@@ -11,7 +11,7 @@ import (
 type Charge struct {
 	// Key names the account.
 	Key string
-	// Amount is taken from it. Settle may give back, with less than 0.
+	// Amount is taken from it, 0 or more. Settle may give back, with less than 0.
 	Amount int64
 	// Limit is the most that the account has. With Per it fills up again by Limit
 	// in that time; without, it is what may be taken until Until, and then the
@@ -19,7 +19,10 @@ type Charge struct {
 	Limit int64
 	Per   time.Duration
 	Until time.Time
-	// Left is set by Take to what is left.
+	// Taken is, for Settle, the amount that Take took for the same request, and
+	// that is not outstanding any more.
+	Taken int64
+	// Left is set by Take to what is left, about.
 	Left int64
 }
 
@@ -34,7 +37,9 @@ type Store interface {
 	Settle(ctx context.Context, charges []Charge) error
 }
 
-// Memory is a Store in memory.
+// Memory is a Store in memory. Nothing is ever taken beyond a limit; what Settle
+// adds for requests that cost more than was taken for them may exceed it, and is
+// made up for before anything else is taken.
 type Memory struct {
 	mu       sync.Mutex
 	accounts map[string]*account
@@ -43,7 +48,7 @@ type Memory struct {
 
 // account is what one Key has.
 type account struct {
-	used  float64
+	used  int64
 	at    time.Time // Of used.
 	limit int64
 	per   time.Duration
@@ -61,22 +66,21 @@ func (m *Memory) Take(_ context.Context, charges []Charge) (int, time.Duration, 
 	m.sweep(now)
 	for i := range charges {
 		c := &charges[i]
-		a := m.account(c, now)
-		left := float64(c.Limit) - a.used
-		c.Left = int64(math.Floor(left))
-		if float64(c.Amount) <= left {
+		c.Left = c.Limit - m.account(c, now).used
+		if max(c.Amount, 0) <= c.Left {
 			continue
 		}
 		if c.Per <= 0 {
 			return i, max(c.Until.Sub(now), 0), nil
 		}
-		lack := math.Min(float64(c.Amount), float64(c.Limit)) - left
+		lack := float64(min(c.Amount, c.Limit)) - float64(c.Left)
 		return i, time.Duration(lack / float64(c.Limit) * float64(c.Per)), nil
 	}
 	for i := range charges {
 		c := &charges[i]
-		m.accounts[c.Key].used += float64(c.Amount)
-		c.Left -= c.Amount
+		amount := max(c.Amount, 0)
+		m.accounts[c.Key].used += amount
+		c.Left -= amount
 	}
 	return -1, 0, nil
 }
@@ -88,7 +92,11 @@ func (m *Memory) Settle(_ context.Context, charges []Charge) error {
 	defer m.mu.Unlock()
 	for i := range charges {
 		a := m.account(&charges[i], now)
-		a.used = max(a.used+float64(charges[i].Amount), 0)
+		if charges[i].Amount > math.MaxInt64-a.used {
+			a.used = math.MaxInt64
+			continue
+		}
+		a.used = max(a.used+charges[i].Amount, 0)
 	}
 	return nil
 }
@@ -101,10 +109,14 @@ func (m *Memory) account(c *Charge, now time.Time) *account {
 		m.accounts[c.Key] = a
 	}
 	a.limit, a.per, a.until = c.Limit, c.Per, c.Until
-	if c.Per > 0 {
-		if passed := now.Sub(a.at); passed > 0 {
-			a.used = max(a.used-float64(c.Limit)*float64(passed)/float64(c.Per), 0)
-			a.at = now
+	if passed := now.Sub(a.at); c.Per > 0 && passed > 0 {
+		// Whole units: the rest of the time counts when it has made one.
+		units := math.Floor(float64(c.Limit) * (float64(passed) / float64(c.Per)))
+		if units >= float64(a.used) {
+			a.used, a.at = 0, now
+		} else {
+			a.used -= int64(units)
+			a.at = a.at.Add(time.Duration(units / float64(c.Limit) * float64(c.Per)))
 		}
 	}
 	return a
@@ -117,7 +129,7 @@ func (m *Memory) sweep(now time.Time) {
 	}
 	m.swept = now
 	for key, a := range m.accounts {
-		if a.per > 0 && now.Sub(a.at) > 2*a.per && a.used <= float64(a.limit) || a.per <= 0 && now.After(a.until) {
+		if a.per > 0 && now.Sub(a.at) > 2*a.per && a.used <= a.limit || a.per <= 0 && now.After(a.until) {
 			delete(m.accounts, key)
 		}
 	}

@@ -29,7 +29,12 @@ type Price struct {
 	Request float64
 }
 
-// Of is what a request with the usage costs.
+// mostNanos is the most that a sum of money is taken for: what does not fit in 64
+// bits is as much as there is.
+const mostNanos = 9e18
+
+// Of is what a request with the usage costs, never less than 0, and at most
+// 9,000,000,000.
 func (p Price) Of(u Usage) Nanos {
 	cached := p.CachedInput
 	switch {
@@ -38,10 +43,15 @@ func (p Price) Of(u Usage) Nanos {
 	case cached < 0:
 		cached = 0
 	}
-	hits := min(u.CachedInput, u.Input)
-	m := p.Input*float64(u.Input-hits) + cached*float64(hits) + p.Output*float64(u.Output)
+	input, output := max(u.Input, 0), max(u.Output, 0)
+	hits := max(min(u.CachedInput, input), 0)
+	m := p.Input*float64(input-hits) + cached*float64(hits) + p.Output*float64(output)
 	// A millionth of the price of a million tokens is the price of one.
-	return Nanos(m*1e3 + p.Request*1e9 + 0.5)
+	n := m*1e3 + p.Request*1e9 + 0.5
+	if !(n < mostNanos) { // Also what is no number.
+		return mostNanos
+	}
+	return Nanos(max(n, 0))
 }
 
 // Exchange is one request and what became of it. Observers get it when it has
