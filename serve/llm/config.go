@@ -46,6 +46,7 @@ func (g *Gateway) configure(upstreams []Upstream, models []Model) error {
 		f.Check(len(m.Targets) > 0, "model %q has no targets", m.Name)
 		f.Check(m.MaxTokens >= 0 && m.Concurrency >= 0, "model %q has a bound below 0", m.Name)
 		f.Check(m.Price.Input >= 0 && m.Price.Output >= 0 && m.Price.Request >= 0 && (m.Price.CachedInput >= 0 || m.Price.CachedInput == -1), "model %q has a price below 0", m.Name)
+		f.Check(max(m.Price.Input, m.Price.Output, m.Price.Request, m.Price.CachedInput) <= mostMoney, "model %q has a price above %g", m.Name, mostMoney)
 		made := &model{Model: m, router: m.Router}
 		if made.router == nil {
 			made.router = LeastTokens{}
