@@ -42,12 +42,14 @@ type call struct {
 	filters  []StreamFilter
 	logged   []byte
 	wrote    time.Time
+	traced   http.Header // What a Tracer has upstreams told.
 }
 
 // answer serves one request of an operation.
 func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, op Operation) {
 	c, _ := g.calls.Get().(*call)
 	c.begin(g, w, r, op)
+	c.trace()
 	defer c.end()
 	if !g.enter() {
 		c.refuse(&Error{Status: http.StatusServiceUnavailable, Type: typeServer, Code: "shutting_down", Message: "the gateway is shutting down", cause: ErrClosed, RetryAfter: time.Second})

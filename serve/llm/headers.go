@@ -56,6 +56,9 @@ func (c *call) requestHeader(u *upstream) http.Header {
 	h["Content-Type"] = jsonType
 	h["Accept-Encoding"] = identity
 	h["X-Request-Id"] = []string{c.x.ID}
+	for name, values := range c.traced {
+		h[name] = values
+	}
 	if u.bearer != nil {
 		h["Authorization"] = u.bearer
 	}

@@ -1,6 +1,9 @@
 package llm
 
 import (
+	"context"
+	"maps"
+	"net/http"
 	"time"
 )
 
@@ -108,6 +111,8 @@ type Exchange struct {
 	Queued              time.Duration
 	// Events is the number of events with output.
 	Events int
+
+	context context.Context //nolint:containedctx // It belongs to one request, as this does.
 }
 
 // Arm is one side of an experiment.
@@ -124,4 +129,43 @@ type Arm struct {
 // path of the request: it must not block, and must not keep the exchange.
 type Observer interface {
 	Observe(x *Exchange)
+}
+
+// Tracer is an Observer that learns also when a request begins.
+type Tracer interface {
+	Observer
+	// Begin is called before anything is done for a request, of which only ID,
+	// Operation and Began are known. It returns the context that the request goes
+	// on with, which Exchange.Context has for Observe, and headers that upstreams
+	// are sent in place of the client's.
+	Begin(ctx context.Context, x *Exchange, header http.Header) (context.Context, http.Header)
+}
+
+// trace tells tracers that the request begins.
+func (c *call) trace() {
+	for _, o := range c.g.o.Observers {
+		t, ok := o.(Tracer)
+		if !ok {
+			continue
+		}
+		ctx, header := t.Begin(c.r.Context(), &c.x, c.r.Header)
+		if ctx != c.r.Context() {
+			c.r = c.r.WithContext(ctx)
+		}
+		if c.traced == nil {
+			c.traced = header
+			continue
+		}
+		maps.Copy(c.traced, header)
+	}
+	c.x.context = c.r.Context()
+}
+
+// Context is that of the request, with what a Tracer has put there. It may have
+// ended.
+func (x *Exchange) Context() context.Context {
+	if x.context == nil {
+		return context.Background()
+	}
+	return x.context
 }

@@ -23,6 +23,8 @@ const (
 	UsageCacheReadTokens = "gen_ai.usage.cache_read.input_tokens"
 	UsageReasoningTokens = "gen_ai.usage.reasoning.output_tokens"
 
+	PromptName = "gen_ai.prompt.name"
+
 	TokenType = "gen_ai.token.type"
 	ErrorType = "error.type"
 )
@@ -39,6 +41,10 @@ const (
 	OperationDuration  = "gen_ai.client.operation.duration"
 	TimeToFirstChunk   = "gen_ai.client.operation.time_to_first_chunk"
 	TimePerOutputChunk = "gen_ai.client.operation.time_per_output_chunk"
+
+	ServerRequestDuration    = "gen_ai.server.request.duration"
+	ServerTimeToFirstToken   = "gen_ai.server.time_to_first_token"
+	ServerTimePerOutputToken = "gen_ai.server.time_per_output_token"
 )
 
 // EvaluationResult is the event of a judge's verdict.
@@ -61,4 +67,14 @@ func DurationBuckets() []float64 {
 // TokenBuckets are the bounds of TokenUsage.
 func TokenBuckets() []float64 {
 	return []float64{1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864}
+}
+
+// FirstTokenBuckets are the bounds of ServerTimeToFirstToken.
+func FirstTokenBuckets() []float64 {
+	return []float64{0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}
+}
+
+// OutputTokenBuckets are the bounds of ServerTimePerOutputToken.
+func OutputTokenBuckets() []float64 {
+	return []float64{0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5}
 }
