@@ -242,6 +242,7 @@ func (c *call) broken(u *upstream, w *watch, err error, what string) bool {
 		return false // The client left, which says nothing of the upstream.
 	}
 	u.breaker.leave(false)
+	err = withoutContent(err)
 	e := &Error{Status: http.StatusBadGateway, Type: typeServer, Code: codeUpstream, Message: "the upstream " + what, cause: err}
 	if cause := context.Cause(w.ctx); errors.Is(cause, errSlow) || errors.Is(cause, errSilent) {
 		e.Status, e.Code, e.cause = http.StatusGatewayTimeout, codeTimeout, cause
@@ -260,8 +261,9 @@ func (c *call) refused(u *upstream, w *watch, resp *http.Response) bool {
 		return c.broken(u, w, err, "broke off its answer")
 	}
 	u.breaker.leave(status < 500 || status == http.StatusNotImplemented)
+	body = u.withoutKeys(body)
 	e := &Error{Status: status, Type: typeServer, Code: codeUpstream, Message: fmt.Sprintf("the upstream answered with the status %d", status)}
-	c.failure = failure{err: e, status: status, header: resp.Header, body: body}
+	c.failure = failure{err: e, status: status, header: u.headerWithoutKeys(resp.Header), body: body}
 	switch {
 	case status < 400, status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusProxyAuthRequired:
 		// The gateway's key is wrong, or the address is. Neither is the client's
