@@ -37,7 +37,7 @@ func dripRaw(raw string) http.HandlerFunc {
 // deaf closes connections before it has read what is sent.
 func deaf(t *testing.T) *upstream {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // It takes no time.
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close() })
 	go func() {

@@ -18,7 +18,7 @@ import (
 type slowly struct{}
 
 func (slowly) RoundTrip(*http.Request) (*http.Response, error) {
-	time.Sleep(time.Second)
+	time.Sleep(time.Second) //nolint:forbidigo // The time of synctest.
 	return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, ContentLength: -1, Body: io.NopCloser(strings.NewReader(whole))}, nil
 }
 
@@ -71,11 +71,11 @@ func TestFairnessAtFiveTimesTheCapacity(t *testing.T) {
 							t.Errorf("refused with %d and no Retry-After", w.status)
 						}
 					}()
-					time.Sleep(time.Second / time.Duration(rate))
+					time.Sleep(time.Second / time.Duration(rate)) //nolint:forbidigo // The time of synctest.
 				}
 			}()
 		}
-		time.Sleep((length + 30) * time.Second)
+		time.Sleep((length + 30) * time.Second) //nolint:forbidigo // The time of synctest.
 		synctest.Wait()
 		t.Logf("served %v, refused %v", c.served, c.refused)
 		total := 0
