@@ -267,6 +267,7 @@ var table = &archtest.Table{
 		"serve/llm/genai":                     {},
 		"serve/llm/guard":                     {Own: []string{"serve/llm", "internal/httperr"}, Link: []string{"github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/text"}},
 		"serve/llm/prompts":                   {Own: []string{"serve/llm", "internal/httperr"}},
+		"serve/llm/semcache":                  {Own: []string{"serve/llm", "internal/httperr"}},
 		"serve/llm/trial":                     {Own: []string{"serve/llm", "serve", "serve/oip", "serve/rollout", "serve/rollout/anytime", "internal/httperr"}},
 		"serve/llm/otelexport":                {Own: []string{"serve/llm", "serve/llm/genai", "internal/httperr"}, Link: slices.Concat(otel, []string{"go.opentelemetry.io/otel/trace"})},
 		"serve/llm/pgstore":                   {Own: []string{"serve/llm", "internal/httperr", "internal/sqldb"}, Link: databases},

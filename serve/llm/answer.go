@@ -43,6 +43,8 @@ type call struct {
 	logged   []byte
 	wrote    time.Time
 	traced   http.Header // What a Tracer has upstreams told.
+	// keepSimilar takes the answer, where Options.Similar wants it.
+	keepSimilar func(a *Answer)
 }
 
 // answer serves one request of an operation.

@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"context"
 	"crypto/sha256"
 	"net/http"
 	"strings"
@@ -27,6 +28,16 @@ type Cache interface {
 	Put(key Key, a *Answer)
 }
 
+// Similar is a cache that knows requests that mean the same. It is asked where the
+// Cache, if there is one, has nothing, on the path of the request, and under the
+// same conditions.
+type Similar interface {
+	// Find returns an answer, or nil; then keep, unless it is nil as well, is called
+	// with the answer that the request gets, if it gets one. The exchange and the
+	// body are valid during the call.
+	Find(ctx context.Context, x *Exchange, body []byte) (a *Answer, keep func(a *Answer))
+}
+
 // cacheKey is the key of the request.
 func (c *call) cacheKey() Key {
 	h := sha256.New()
@@ -42,10 +53,17 @@ func (c *call) cacheKey() Key {
 
 // fromCache answers the request if its answer is known.
 func (c *call) fromCache() bool {
-	if c.g.o.Cache == nil || c.x.Stream || c.cacheControl("no-cache") || c.cacheControl("no-store") {
+	if c.g.o.Cache == nil && c.g.o.Similar == nil || c.x.Stream || c.cacheControl("no-cache") || c.cacheControl("no-store") {
 		return false
 	}
-	a, ok := c.g.o.Cache.Get(c.cacheKey())
+	a, ok := (*Answer)(nil), false
+	if c.g.o.Cache != nil {
+		a, ok = c.g.o.Cache.Get(c.cacheKey())
+	}
+	if !ok && c.g.o.Similar != nil {
+		a, c.keepSimilar = c.g.o.Similar.Find(c.r.Context(), &c.x, c.body)
+		ok = a != nil
+	}
 	if !ok {
 		return false
 	}
@@ -58,10 +76,16 @@ func (c *call) fromCache() bool {
 
 // keep remembers an answer.
 func (c *call) keep(status int, answer []byte) {
-	if c.g.o.Cache == nil || status != http.StatusOK || c.x.Stream || c.cacheControl("no-store") {
+	if c.g.o.Cache == nil && c.keepSimilar == nil || status != http.StatusOK || c.x.Stream || c.cacheControl("no-store") {
 		return
 	}
-	c.g.o.Cache.Put(c.cacheKey(), &Answer{Body: append([]byte(nil), answer...), Usage: c.x.Usage, Model: c.x.ResponseModel})
+	a := &Answer{Body: append([]byte(nil), answer...), Usage: c.x.Usage, Model: c.x.ResponseModel}
+	if c.g.o.Cache != nil {
+		c.g.o.Cache.Put(c.cacheKey(), a)
+	}
+	if c.keepSimilar != nil {
+		c.keepSimilar(a)
+	}
 }
 
 func (c *call) cacheControl(want string) bool {

@@ -30,6 +30,9 @@ type Options struct {
 	// Cache answers requests that were asked before. Nil asks the upstream each
 	// time.
 	Cache Cache
+	// Similar answers requests that mean the same as one before
+	// (serve/llm/semcache). Default none.
+	Similar Similar
 
 	// MaxBody is the size of the largest request body, in bytes. Default 8 MiB.
 	MaxBody int64
