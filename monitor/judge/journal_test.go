@@ -217,9 +217,9 @@ func TestBudgetPerPeriod(t *testing.T) {
 				require.NoError(t, ask())
 			}
 			require.ErrorIs(t, ask(), judge.ErrBudget)
-			time.Sleep(time.Hour / 2)
+			<-time.After(time.Hour / 2)
 			require.ErrorIs(t, ask(), judge.ErrBudget)
-			time.Sleep(5 * time.Hour / 2)
+			<-time.After(5 * time.Hour / 2)
 			require.Equal(t, int64(3*(round+1)), budget.Spent().Calls)
 		}
 		budget.Charge(judge.Usage{Calls: 2, Input: 5})

@@ -80,7 +80,7 @@ func NewOutputs(e Embedder, reference [][]float32, opts *OutputsOptions) (*Outpu
 		return nil, err
 	}
 	o := &Outputs{keep: or(p.Keep, defaultKeep), random: rand.New(rand.NewPCG(p.Seed, 1)), center: center, sum: make([]float64, len(center))}
-	o.embedding = Distance(e, center).(*embedding) //nolint:forcetypeassert,errcheck // It is always one.
+	o.embedding = Distance(e, center).(*embedding) //nolint:forcetypeassert // It is always one.
 	distance := o.score
 	o.score = func(v [][]float32) (float64, error) {
 		d, err := distance(v)

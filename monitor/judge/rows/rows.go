@@ -16,7 +16,7 @@ import (
 	"github.com/millwright-ml/millwright/tracking"
 )
 
-// ErrInvalid: a column is not there, or an option is not acceptable.
+// ErrInvalid says that a column is not there, or an option is not acceptable.
 var ErrInvalid = errs.ErrInvalid
 
 // Columns names the columns of a dataset that the fields of samples are in. "" is
