@@ -72,12 +72,7 @@ func (s *textStream) Event(data []byte, send func([]byte)) error {
 }
 
 func (e *eventTexts) ends(l *lane) bool {
-	for _, c := range e.ended {
-		if l.choice == c {
-			return true
-		}
-	}
-	return e.closes
+	return e.closes || slices.Contains(e.ended, l.choice)
 }
 
 func (e *eventTexts) index(l *lane) int {

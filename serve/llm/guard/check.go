@@ -16,7 +16,7 @@ import (
 	"github.com/millwright-ml/millwright/serve/llm"
 )
 
-// ErrInvalid: a schema that is none.
+// ErrInvalid is the kind of error of a schema that is none.
 var ErrInvalid = errs.ErrInvalid
 
 // Limit refuses requests whose texts have more than so many letters together, and

@@ -12,7 +12,7 @@ import (
 	"github.com/millwright-ml/millwright/internal/errs"
 )
 
-// ErrUnavailable: the server has not given an embedding.
+// ErrUnavailable is the kind of error of a server that has not given an embedding.
 var ErrUnavailable = errs.ErrUnavailable
 
 // OpenAIOptions are the settings of OpenAI. Nil is the defaults.
