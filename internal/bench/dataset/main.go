@@ -14,9 +14,8 @@
 // processor on both). Throughput is bytes of the table in Arrow's memory form. All
 // read the same files, which ours wrote, and all write zstd at level 1. Ours also
 // counts a profile of each column, which no other does, so that there is a second
-// row of writing without it. What only a
-// table format does (commits, opening a log) is measured against delta-rs and what
-// is built on it.
+// row of writing without it. What only a table format does (commits, opening a
+// log) is measured against delta-rs and what is built on it.
 package main
 
 import (
