@@ -59,8 +59,7 @@ func errorType(err error) string {
 }
 
 // LogEvents makes an OnResult that writes the events of each result to a logger,
-// at level Info and with the event's name as the message. Package
-// monitor/judge/otelexport makes OpenTelemetry's own events of them.
+// at level Info and with the event's name as the message.
 func LogEvents(logger *slog.Logger, explanations bool) func(Result) {
 	return func(r Result) {
 		for _, e := range Events(&r, explanations) {

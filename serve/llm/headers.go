@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"maps"
 	"net/http"
 	"net/textproto"
 	"strings"
@@ -56,9 +57,7 @@ func (c *call) requestHeader(u *upstream) http.Header {
 	h["Content-Type"] = jsonType
 	h["Accept-Encoding"] = identity
 	h["X-Request-Id"] = []string{c.x.ID}
-	for name, values := range c.traced {
-		h[name] = values
-	}
+	maps.Copy(h, c.traced)
 	if u.bearer != nil {
 		h["Authorization"] = u.bearer
 	}

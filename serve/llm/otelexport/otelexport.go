@@ -51,6 +51,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -192,7 +193,7 @@ func (e *Exporter) finish(span trace.Span, x *llm.Exchange) {
 	text(genai.ResponseModel, x.ResponseModel)
 	text(genai.PromptName, x.Prompt)
 	if x.Prompt != "" {
-		text("millwright.prompt.version", fmt.Sprint(x.PromptVersion))
+		text("millwright.prompt.version", x.PromptVersion)
 	}
 	if x.Finish != "" {
 		list = append(list, attribute.StringSlice(genai.ResponseFinishReasons, []string{x.Finish}))
@@ -269,14 +270,14 @@ func (t *meter) observe(x *llm.Exchange) {
 	plain := metric.WithAttributeSet(attribute.NewSet(base...))
 	with := plain
 	if x.Err != nil {
-		with = metric.WithAttributeSet(attribute.NewSet(append(base[:len(base):len(base)], attribute.String(genai.ErrorType, errorType(x)))...))
+		with = metric.WithAttributeSet(attribute.NewSet(append(slices.Clip(base), attribute.String(genai.ErrorType, errorType(x)))...))
 	}
 	took := x.Ended.Sub(x.Began).Seconds()
 	t.duration.Record(ctx, took, with)
 	t.server.Record(ctx, took, with)
 	if x.Usage.Total() > 0 {
 		for kind, n := range map[string]int{genai.TokenInput: x.Usage.Input, genai.TokenOutput: x.Usage.Output} {
-			t.tokens.Record(ctx, float64(n), metric.WithAttributeSet(attribute.NewSet(append(base[:len(base):len(base)], attribute.String(genai.TokenType, kind))...)))
+			t.tokens.Record(ctx, float64(n), metric.WithAttributeSet(attribute.NewSet(append(slices.Clip(base), attribute.String(genai.TokenType, kind))...)))
 		}
 	}
 	if !x.Stream || x.First.IsZero() {

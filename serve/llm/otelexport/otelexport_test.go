@@ -45,7 +45,7 @@ func start(t testing.TB, h http.HandlerFunc) (*llm.Gateway, *tracetest.InMemoryE
 	return g, spans, reader
 }
 
-func ask(g *llm.Gateway, ctx context.Context, body string) {
+func ask(ctx context.Context, g *llm.Gateway, body string) {
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/v1/chat/completions", strings.NewReader(body))
 	r.Header.Set("Traceparent", "00-"+traceID+"-"+parentID+"-01")
 	r.Header.Set("Authorization", "Bearer the-key")
@@ -68,7 +68,7 @@ func TestSpansAndMetrics(t *testing.T) {
 				`data: {"id":"c1","model":"real","choices":[],"usage":{"prompt_tokens":100,"completion_tokens":10,"prompt_tokens_details":{"cached_tokens":40}}}`+"\n\ndata: [DONE]\n\n")
 		}
 	})
-	ask(g, t.Context(), `{"model":"chat","stream":true,"max_tokens":20,"user":"anna","messages":"the prompt"}`)
+	ask(t.Context(), g, `{"model":"chat","stream":true,"max_tokens":20,"user":"anna","messages":"the prompt"}`)
 	list := spans.GetSpans()
 	require.Len(t, list, 1)
 	span := list[0]
@@ -91,8 +91,8 @@ func TestSpansAndMetrics(t *testing.T) {
 	require.Equal(t, codes.Unset, span.Status.Code)
 
 	spans.Reset()
-	ask(g, t.Context(), `{"model":"chat","messages":"break"}`)
-	ask(g, t.Context(), `{"model":"invented","messages":"the prompt"}`)
+	ask(t.Context(), g, `{"model":"chat","messages":"break"}`)
+	ask(t.Context(), g, `{"model":"invented","messages":"the prompt"}`)
 	list = spans.GetSpans()
 	require.Len(t, list, 2)
 	require.Equal(t, codes.Error, list[0].Status.Code)
@@ -118,7 +118,7 @@ func TestSpansAndMetrics(t *testing.T) {
 	// In a program that traces by itself it is a child of what is in the context.
 	spans.Reset()
 	ctx, parent := sdktrace.NewTracerProvider().Tracer("program").Start(t.Context(), "program")
-	ask(g, ctx, `{"model":"chat","messages":"x"}`)
+	ask(ctx, g, `{"model":"chat","messages":"x"}`)
 	list = spans.GetSpans()
 	require.Len(t, list, 1)
 	require.Equal(t, trace.SpanKindInternal, list[0].SpanKind)
