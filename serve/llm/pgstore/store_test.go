@@ -225,7 +225,7 @@ func TestKilledChild(t *testing.T) {
 	if url == "" {
 		return // This process is the parent.
 	}
-	s, err := pgstore.Open(t.Context(), url, patient(pgstore.Options{Refresh: 100 * time.Millisecond, Lease: 2 * time.Second}))
+	s, err := pgstore.Open(t.Context(), url, patient(pgstore.Options{Refresh: 100 * time.Millisecond, Lease: 10 * time.Second}))
 	require.NoError(t, err)
 	for _, key := range []string{"back", "kept"} {
 		charge := budget(key, 700, 1000)
@@ -262,13 +262,15 @@ func TestReplicaIsKilled(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return number(t, db, `SELECT COUNT(*) FROM mw_llm_lease WHERE spent = 100`) == 2
 	}, 5*time.Minute, 10*time.Millisecond)
-	// While it lives its reservations hold, for longer than a lease.
-	began := number(t, db, `SELECT CAST(EXTRACT(epoch FROM now()) AS bigint)`)
-	for number(t, db, `SELECT CAST(EXTRACT(epoch FROM now()) AS bigint)`) < began+3 {
+	// While it lives it renews its leases, and its reservations hold.
+	const expires = `SELECT CAST(EXTRACT(epoch FROM MIN(expires)) * 1000 AS bigint) FROM mw_llm_lease WHERE spent = 100`
+	began := number(t, db, expires)
+	require.Eventually(t, func() bool {
 		short, _, err := s.Take(t.Context(), budget("back", 900, 1000))
 		require.NoError(t, err)
 		require.Zero(t, short)
-	}
+		return number(t, db, expires) > began
+	}, 5*time.Minute, 10*time.Millisecond)
 	require.NoError(t, child.Process.Kill())
 	require.Error(t, child.Wait())
 	require.Eventually(t, func() bool {
