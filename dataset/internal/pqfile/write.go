@@ -149,8 +149,8 @@ func (w *Writer) Write(rec arrow.RecordBatch, spaces []*Space, look Look) error 
 		if err != nil {
 			return err
 		}
-		for _, c := range columns {
-			g.chunks = append(g.chunks, c.chunks...)
+		for i := range columns {
+			g.chunks = append(g.chunks, columns[i].chunks...)
 		}
 		w.digest(g.chunks)
 		w.rows += rec.NumRows()
