@@ -7,6 +7,8 @@ import (
 	"os"
 	"text/tabwriter"
 	"time"
+
+	"github.com/millwright-ml/millwright/internal/bench/rivals"
 )
 
 // cold measures how long it takes from the start of a process to its first answer.
@@ -32,7 +34,7 @@ func cold(ctx context.Context, c *config) error {
 			}
 			err = p.first(ctx)
 			list = append(list, time.Since(p.ran))
-			_, memory = p.usage()
+			_, memory = rivals.Used(p.cmd.Process.Pid)
 			p.stop()
 			if err != nil {
 				return fmt.Errorf("%s: %w", k.name, err)

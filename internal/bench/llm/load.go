@@ -15,6 +15,8 @@ import (
 	"sync"
 	"text/tabwriter"
 	"time"
+
+	"github.com/millwright-ml/millwright/internal/bench/rivals"
 )
 
 // request is what clients send, as bytes.
@@ -204,7 +206,7 @@ func (w workload) measure(ctx context.Context, servers []*process, length time.D
 			f.alone.add(t)
 			var before time.Duration
 			if s.cmd != nil {
-				before, _ = s.usage()
+				before, _ = rivals.Used(s.cmd.Process.Pid)
 			}
 			began := time.Now()
 			if t, err = load(ctx, s.addr, req, w.connections, length/rounds); err != nil {
@@ -213,7 +215,7 @@ func (w workload) measure(ctx context.Context, servers []*process, length time.D
 			f.took += time.Since(began)
 			f.busy.add(t)
 			if s.cmd != nil {
-				after, memory := s.usage()
+				after, memory := rivals.Used(s.cmd.Process.Pid)
 				f.cpu, f.memory = f.cpu+after-before, max(f.memory, memory)
 			}
 		}

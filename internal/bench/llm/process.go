@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/millwright-ml/millwright/internal/bench/rivals"
 )
 
 // process is a server, with the processes that it has started.
@@ -117,7 +119,7 @@ func (k kind) start(ctx context.Context, dir, to string) (*process, error) {
 
 // stop ends the server and what it has started.
 func (p *process) stop() {
-	family := p.family()
+	family := rivals.Family(p.cmd.Process.Pid)
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	timer := time.AfterFunc(10*time.Second, func() { _ = p.cmd.Process.Kill() })
 	<-p.gone
@@ -127,46 +129,4 @@ func (p *process) stop() {
 			_ = syscall.Kill(pid, syscall.SIGKILL) // What is left of it.
 		}
 	}
-}
-
-// family is the statistics of the server's process and of all that descend from it,
-// as /proc has them behind the names.
-func (p *process) family() map[int][]string {
-	all := map[int][]string{}
-	list, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, path := range list {
-		raw, err := os.ReadFile(path)
-		head, rest, found := strings.Cut(string(raw), ") ")
-		pid, _ := strconv.Atoi(strings.Split(head, " ")[0])
-		if f := strings.Fields(rest); err == nil && found && len(f) >= 22 {
-			all[pid] = f
-		}
-	}
-	family := map[int][]string{}
-	for pid, f := range all {
-		for at := pid; at > 1; {
-			if at == p.cmd.Process.Pid {
-				family[pid] = f
-				break
-			}
-			parent, known := all[at]
-			if !known {
-				break
-			}
-			at, _ = strconv.Atoi(parent[1])
-		}
-	}
-	return family
-}
-
-// usage is the processor time, and the memory in bytes, of the server's processes.
-func (p *process) usage() (cpu time.Duration, memory float64) {
-	for _, f := range p.family() {
-		user, _ := strconv.ParseInt(f[11], 10, 64)
-		system, _ := strconv.ParseInt(f[12], 10, 64)
-		pages, _ := strconv.ParseInt(f[21], 10, 64)
-		cpu += time.Duration(user+system) * 10 * time.Millisecond // Linux counts hundredths of a second.
-		memory += float64(pages * int64(os.Getpagesize()))
-	}
-	return cpu, memory
 }

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"text/tabwriter"
 	"time"
+
+	"github.com/millwright-ml/millwright/internal/bench/rivals"
 )
 
 // streams opens many streams at once, each with an event every two seconds, and
@@ -85,7 +87,7 @@ type crowded struct {
 // crowd opens the streams and listens to all of them for that long.
 func (p *process) crowd(ctx context.Context, n int, length time.Duration) (*crowded, error) {
 	f := new(crowded)
-	_, f.before = p.usage()
+	_, f.before = rivals.Used(p.cmd.Process.Pid)
 	req := request(crowd, true)
 	var all sync.WaitGroup
 	clients := make([]*client, n)
@@ -131,13 +133,13 @@ func (p *process) crowd(ctx context.Context, n int, length time.Duration) (*crow
 	ready.Wait()
 	f.opened = time.Since(began)
 	counting.Store(true)
-	before, _ := p.usage()
+	before, _ := rivals.Used(p.cmd.Process.Pid)
 	// The memory is the greatest of what is seen, while events go through.
 	for end := time.Now().Add(length); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(length / 10) {
-		_, memory := p.usage()
+		_, memory := rivals.Used(p.cmd.Process.Pid)
 		f.memory = max(f.memory, memory)
 	}
-	after, _ := p.usage()
+	after, _ := rivals.Used(p.cmd.Process.Pid)
 	f.cpu = after - before
 	counting.Store(false)
 	open.Store(false)

@@ -12,7 +12,8 @@ import (
 // shape is how requests of a published trace look: those of Mooncake (Qin et al.,
 // FAST'25, "Trading More Storage for Less Computation", the table of its workloads).
 // The traces have lengths, times and hashes of blocks of 512 tokens; what is drawn here
-// has the same means, the same rate and the same share of tokens that came before.
+// has the same means, the same rate and the same share of tokens that came before
+// (the numbers of requests are those of the published files; the means are cited).
 // What is no part of that table was set so that it comes out.
 type shape struct {
 	name          string

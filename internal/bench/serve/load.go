@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/millwright-ml/millwright/internal/bench/rivals"
 	"github.com/millwright-ml/millwright/serve/grpcserve"
 	"github.com/millwright-ml/millwright/serve/oip"
 )
@@ -175,12 +176,12 @@ func (s *server) measure(ctx context.Context, reqs *bodies, length time.Duration
 	if _, err := rounds(length / 5); err != nil {
 		return f, err
 	}
-	before, _ := s.usage()
+	before, _ := rivals.Used(s.cmd.Process.Pid)
 	began := time.Now()
 	n, err := rounds(length)
 	took := time.Since(began)
-	after, memory := s.usage()
-	f.cpu, f.rate, f.memory = float64((after-before).Microseconds())/float64(n), float64(n)/took.Seconds(), memory
+	after, bytes := rivals.Used(s.cmd.Process.Pid)
+	f.cpu, f.rate, f.memory = float64((after-before).Microseconds())/float64(n), float64(n)/took.Seconds(), bytes/(1<<20)
 	return f, err
 }
 

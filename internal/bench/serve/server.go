@@ -18,6 +18,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/millwright-ml/millwright/internal/bench/rivals"
 	"github.com/millwright-ml/millwright/serve"
 	"github.com/millwright-ml/millwright/serve/grpcserve"
 	"github.com/millwright-ml/millwright/serve/trees"
@@ -107,7 +108,7 @@ func (k kind) start(ctx context.Context, dir string) (*server, error) {
 
 // stop ends the server and what it has started.
 func (s *server) stop() {
-	family := s.family()
+	family := rivals.Family(s.cmd.Process.Pid)
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	done := make(chan struct{})
 	go func() { _ = s.cmd.Wait(); close(done) }()
@@ -119,48 +120,6 @@ func (s *server) stop() {
 		_ = syscall.Kill(pid, syscall.SIGKILL) // What is left of it.
 	}
 	<-done
-}
-
-// family is the statistics of the server's process and of all that descend from it,
-// as /proc has them behind the names.
-func (s *server) family() map[int][]string {
-	all := map[int][]string{}
-	list, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, path := range list {
-		raw, err := os.ReadFile(path)
-		head, rest, found := strings.Cut(string(raw), ") ")
-		pid, _ := strconv.Atoi(strings.Split(head, " ")[0])
-		if f := strings.Fields(rest); err == nil && found && len(f) >= 22 {
-			all[pid] = f
-		}
-	}
-	family := map[int][]string{}
-	for pid, f := range all {
-		for p := pid; p > 1; {
-			if p == s.cmd.Process.Pid {
-				family[pid] = f
-				break
-			}
-			parent, known := all[p]
-			if !known {
-				break
-			}
-			p, _ = strconv.Atoi(parent[1])
-		}
-	}
-	return family
-}
-
-// usage is the processor time and the memory of the server's processes.
-func (s *server) usage() (cpu time.Duration, memory float64) {
-	for _, f := range s.family() {
-		user, _ := strconv.ParseInt(f[11], 10, 64)
-		system, _ := strconv.ParseInt(f[12], 10, 64)
-		pages, _ := strconv.ParseInt(f[21], 10, 64)
-		cpu += time.Duration(user+system) * 10 * time.Millisecond // Linux counts hundredths of a second.
-		memory += float64(pages*int64(os.Getpagesize())) / (1 << 20)
-	}
-	return cpu, memory
 }
 
 // serveModel is our server in a process of its own: JSON and the floor, and gRPC on
