@@ -1,15 +1,21 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millwright-ml/millwright/serve/llm"
+	"github.com/millwright-ml/millwright/serve/llm/guard"
+	"github.com/millwright-ml/millwright/serve/llm/pgstore"
 	"github.com/millwright-ml/millwright/serve/llm/promexport"
 )
 
@@ -35,10 +41,23 @@ type config struct {
 		// KeyHashes are what llm-gateway -hash prints.
 		KeyHashes []string
 	}
+	// Redact names what is taken out of requests and answers: "email", "phone",
+	// "card", "iban", "ipv4", "key". Default none.
+	Redact []string
+	// DatabaseFile is a file with the URL of a PostgreSQL, which keeps limits,
+	// budgets and costs for several replicas. Default none: they are in memory.
+	DatabaseFile string
 }
 
-// load makes a gateway of the file.
-func load(path string, registry *prometheus.Registry, log *slog.Logger) (*llm.Gateway, error) {
+// service is what the file says.
+type service struct {
+	gateway *llm.Gateway
+	costs   *llm.Costs
+	store   *pgstore.Store // nil without a database.
+}
+
+// load makes a service of the file.
+func load(ctx context.Context, path string, registry *prometheus.Registry, log *slog.Logger) (*service, error) {
 	file, err := os.Open(path) //nolint:gosec // The operator names it.
 	if err != nil {
 		return nil, err
@@ -52,13 +71,9 @@ func load(path string, registry *prometheus.Registry, log *slog.Logger) (*llm.Ga
 	}
 	var upstreams []llm.Upstream
 	for _, u := range c.Upstreams {
-		key := ""
-		if u.KeyFile != "" {
-			b, err := os.ReadFile(u.KeyFile)
-			if err != nil {
-				return nil, err
-			}
-			key = strings.TrimSpace(string(b))
+		key, err := secret(u.KeyFile)
+		if err != nil {
+			return nil, err
 		}
 		upstreams = append(upstreams, llm.Upstream{Name: u.Name, URL: u.URL, Metrics: u.Metrics, Key: key})
 	}
@@ -86,13 +101,73 @@ func load(path string, registry *prometheus.Registry, log *slog.Logger) (*llm.Ga
 	if err != nil {
 		return nil, err
 	}
-	metrics := promexport.New()
-	g, err := llm.New(upstreams, models, &llm.Options{Auth: keys, Observers: []llm.Observer{metrics, access{log}}})
+	redact, err := redaction(c.Redact)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	url, err := secret(c.DatabaseFile)
 	if err != nil {
 		return nil, err
 	}
-	metrics.Watch(g)
-	return g, registry.Register(metrics)
+	s := &service{}
+	background := func(err error) { log.Error("the database", "error", err) }
+	counting := llm.CostsOptions{OnError: background}
+	metrics := promexport.New()
+	opts := llm.Options{Auth: keys, Hooks: redact}
+	if url != "" {
+		if s.store, err = pgstore.Open(ctx, url, &pgstore.Options{OnError: background}); err != nil {
+			return nil, err
+		}
+		opts.Store, counting.Store = s.store, s.store
+	}
+	s.costs = llm.NewCosts(&counting)
+	opts.Observers = []llm.Observer{metrics, s.costs, access{log}}
+	s.gateway, err = llm.New(upstreams, models, &opts)
+	if err == nil {
+		metrics.Watch(s.gateway)
+		err = registry.Register(metrics)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.close(ctx))
+	}
+	return s, nil
+}
+
+// close ends what the service holds, behind the gateway's shutdown.
+func (s *service) close(ctx context.Context) error {
+	if s.store == nil {
+		return nil
+	}
+	return s.store.Shutdown(ctx)
+}
+
+// secret is what stands in a file, nothing without one.
+func secret(file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	b, err := os.ReadFile(file) //nolint:gosec // The operator names it.
+	return strings.TrimSpace(string(b)), err
+}
+
+// redaction is the hook for the kinds.
+func redaction(kinds []string) ([]llm.Hook, error) {
+	known := map[string]guard.Pattern{}
+	for _, p := range guard.Personal() {
+		known[p.Kind()] = p
+	}
+	var patterns []guard.Pattern
+	for _, kind := range kinds {
+		p, ok := known[kind]
+		if !ok {
+			return nil, fmt.Errorf("redact: %q is none of %v", kind, slices.Sorted(maps.Keys(known)))
+		}
+		patterns = append(patterns, p)
+	}
+	if len(patterns) == 0 {
+		return nil, nil
+	}
+	return []llm.Hook{guard.Redact(patterns, nil)}, nil
 }
 
 // access logs a line for each request, without what was said.

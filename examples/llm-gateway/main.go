@@ -50,12 +50,14 @@ func main() {
 // run serves until ctx ends.
 func run(ctx context.Context, path, listen, admin string, log *slog.Logger) error {
 	registry := prometheus.NewRegistry()
-	g, err := load(path, registry, log)
+	s, err := load(ctx, path, registry, log)
 	if err != nil {
 		return err
 	}
+	g := s.gateway
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /costs", s.costs.Handler())
 	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) {
 		for _, u := range g.Upstreams() {
 			if u.Ready {
@@ -71,17 +73,21 @@ func run(ctx context.Context, path, listen, admin string, log *slog.Logger) erro
 		{Addr: admin, Handler: mux, ReadHeaderTimeout: 10 * time.Second},
 	}
 	ended := make(chan error, len(servers)+1)
-	for _, s := range servers {
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Addr)
+	for _, server := range servers {
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", server.Addr)
 		if err != nil {
-			return err
+			return errors.Join(err, s.close(ctx))
 		}
-		go func() { ended <- s.Serve(l) }()
+		go func() { ended <- server.Serve(l) }()
 		log.Info("it listens", "address", l.Addr().String())
 	}
 	watching, unwatch := context.WithCancel(ctx)
 	defer unwatch()
 	go func() { _ = g.Watch(watching, nil) }() // It returns when watching ends.
+	counted := make(chan error, 1)
+	counting, uncount := context.WithCancel(context.WithoutCancel(ctx))
+	defer uncount()
+	go func() { counted <- s.costs.Run(counting) }()
 	select {
 	case <-ctx.Done():
 	case err = <-ended:
@@ -90,8 +96,10 @@ func run(ctx context.Context, path, listen, admin string, log *slog.Logger) erro
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	err = errors.Join(err, g.Shutdown(closing))
-	for _, s := range servers {
-		err = errors.Join(err, s.Shutdown(closing))
+	for _, server := range servers {
+		err = errors.Join(err, server.Shutdown(closing))
 	}
-	return err
+	// Then what was used and what it cost is brought to the database.
+	uncount()
+	return errors.Join(err, <-counted, s.close(closing))
 }

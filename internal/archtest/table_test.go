@@ -347,7 +347,7 @@ var table = &archtest.Table{
 		},
 		"examples/llm-gateway": {
 			Own:  []string{"public"},
-			Link: prometheus,
+			Link: slices.Concat(databases, prometheus, []string{"github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/text"}),
 		},
 		"examples/feed": {
 			Own:  []string{"public"},
