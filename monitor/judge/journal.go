@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"strings"
 	"sync"
 )
 
@@ -38,8 +39,13 @@ type entry struct {
 	Usage Usage  `json:"usage,omitzero"`
 }
 
-// maxLine bounds a line of a journal, in bytes.
-const maxLine = 1 << 20
+const (
+	// maxLine bounds a line of a journal, in bytes.
+	maxLine = 1 << 20
+	// longestReason bounds the explanation in it, which escapes may make six times as
+	// long.
+	longestReason = 64 << 10
+)
 
 // OpenJournal opens the file, or makes it. A last line that a kill has cut off is
 // removed; any other damage is ErrInvalid.
@@ -167,7 +173,15 @@ func (j *Journal) add(key string, s *Scored) error {
 	} else {
 		e.Usage = s.Usage
 	}
+	if e.Score != nil && len(e.Score.Explanation) > longestReason {
+		short := s.Score // A line that is too long to be read would lose all others.
+		short.Explanation = strings.ToValidUTF8(short.Explanation[:longestReason], "")
+		e.Score = &short
+	}
 	line, err := json.Marshal(&e)
+	if err == nil && len(line) > maxLine {
+		err = fmt.Errorf("the score takes %d bytes, more than %d: %w", len(line), maxLine, ErrInvalid)
+	}
 	if err != nil {
 		return fmt.Errorf("judge: journal: %w", err)
 	}

@@ -179,6 +179,32 @@ func TestTrackIsCancelled(t *testing.T) {
 	}
 }
 
+// talkative is a scorer whose reasons are longer than a line may be.
+type talkative struct{ calls *atomic.Int64 }
+
+func (talkative) Name() string                { return "talkative" }
+func (talkative) Describe() map[string]string { return map[string]string{"it": "talks"} }
+
+func (s talkative) Score(context.Context, *judge.Sample) (judge.Score, error) {
+	s.calls.Add(1)
+	return judge.Score{Value: 1, Explanation: strings.Repeat("\x01é", 1<<20), Usage: judge.Usage{Calls: 1}}, nil
+}
+
+// A reason that is too long is cut in the journal, which can be read again.
+func TestJournalCutsLongReasons(t *testing.T) {
+	t.Parallel()
+	path, calls := filepath.Join(t.TempDir(), "journal"), new(atomic.Int64)
+	for range 2 {
+		journal, err := judge.OpenJournal(path)
+		require.NoError(t, err)
+		report, err := judge.Evaluate(t.Context(), samples(3), []judge.Scorer{talkative{calls}}, &judge.EvaluateOptions{Journal: journal})
+		require.NoError(t, err)
+		require.Equal(t, 3, report.Scorers[0].Count)
+		require.NoError(t, journal.Close())
+	}
+	require.EqualValues(t, 3, calls.Load())
+}
+
 func FuzzJournal(f *testing.F) {
 	f.Add([]byte(`{"key":"k","scorer":"s","score":{"value":1,"usage":{"calls":1,"input_tokens":2,"output_tokens":3,"money":0}}}` + "\n"))
 	f.Add([]byte(`{"key":"k","scorer":"s","usage":{"calls":-1}}` + "\n{"))
