@@ -116,6 +116,7 @@ func (c *Cache) Find(ctx context.Context, x *llm.Exchange, body []byte) (*llm.An
 	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
 	defer cancel()
 	v, err := c.embed.Embed(ctx, text)
+	v = slices.Clone(v) // The embedder may keep its own.
 	if err != nil || !normalize(v) {
 		c.failed.Add(1)
 		if err != nil && c.o.OnError != nil {
